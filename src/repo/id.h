@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <array>
+#include <compare>
+#include <cstdint>
+#include <cstring>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/bytes.h"
+
+namespace restic::repo {
+
+// A SHA-256: the name of a blob (of its plaintext) or of a file (of its stored bytes).
+struct Id {
+  static constexpr std::size_t kSize = 32;
+  std::array<std::uint8_t, kSize> bytes{};
+
+  auto operator<=>(const Id&) const = default;
+  bool is_zero() const { return *this == Id{}; }
+  std::string hex() const;                             // 64 lower-case digits
+  std::string short_hex() const;                       // the first 8
+  static std::optional<Id> from_hex(std::string_view);  // exactly 64 lower-case digits
+  static Id of(ByteView content);                      // SHA-256
+  // The first 8 bytes: uniformly distributed, good enough for any hash table.
+  std::uint64_t prefix() const {
+    std::uint64_t value;
+    std::memcpy(&value, bytes.data(), sizeof value);
+    return value;
+  }
+};
+
+enum class BlobType : std::uint8_t { Data, Tree };
+
+// What the index is asked for: the same bytes may exist as a data and as a tree blob.
+struct BlobKey {
+  BlobType type;
+  Id id;
+  bool operator==(const BlobKey&) const = default;
+};
+
+struct IdHash {
+  std::size_t operator()(const Id& id) const noexcept { return id.prefix(); }
+};
+struct BlobKeyHash {
+  std::size_t operator()(const BlobKey& key) const noexcept {
+    return key.id.prefix() ^ static_cast<std::size_t>(key.type);
+  }
+};
+
+}  // namespace restic::repo
