@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -9,50 +10,79 @@
 #include <string>
 #include <vector>
 
-#include "base/log.h"
+#include "base/clock.h"
+#include "base/unique_fd.h"
+#include "repo/lock.h"
 #include "repo/repository.h"
 #include "repo/snapshot.h"
 
 namespace restic::repo {
+
+struct ArchiverOptions {
+  // Bytes of plaintext in work and of sealed packs not yet confirmed, together; at least 48 MiB is used, for
+  // less could not hold one pack of each kind and a chunk.
+  std::uint64_t upload_budget = 64ULL << 20U;
+  LockOwner owner;
+  // Records which lock files of ours may exist (see LockJournal); may be empty.
+  LockJournal journal;
+  // The caller promises to call content_changed() before every write, truncation or hole made in a file that
+  // store_ahead() was given. Then a file whose size is as it was read counts as unchanged even if its times
+  // changed (rsync and tar set them after closing, a rename changes ctime). Without the promise size, mtime
+  // and ctime count.
+  bool changes_are_reported = false;
+  // With nothing stored and nothing to store for this long, the lock is given back until it is needed again.
+  std::chrono::milliseconds idle_release = std::chrono::minutes(2);
+};
 
 struct ArchiveOptions {
   std::string hostname, username;  // as restic would record them
   std::uint32_t uid = 0, gid = 0;
   std::vector<std::string> tags;
   std::vector<std::string> paths;  // the snapshot's `paths`; empty: "/" + each top-level name
+  std::string program_version;     // free text in restic's place of "restic 0.19.1"
   bool partial = false;            // make the snapshot without the files that cannot be read
 };
 
 // What `.status` and umount show; written by the archiver, read by anybody.
 struct ArchiveProgress {
   std::atomic<std::uint64_t> files_done{0}, files_total{0};
-  std::atomic<std::uint64_t> bytes_done{0}, bytes_total{0};  // plain bytes of files chunked or found unchanged
-  std::atomic<std::uint64_t> bytes_uploaded{0};              // sealed bytes the backend has confirmed
+  std::atomic<std::uint64_t> bytes_done{0},
+      bytes_total{0};                            // plain bytes of files chunked or found stored already
+  std::atomic<std::uint64_t> bytes_uploaded{0};  // sealed bytes the backend has confirmed meanwhile
   std::atomic<std::uint64_t> files_changed_while_read{0}, files_unreadable{0};
 };
 
-// From a local folder to a snapshot in the repository: chunk, hash, dedup against the index and what is in flight,
-// compress, seal, pack, upload, index, snapshot. Holds restic's shared lock from its first upload to the end, refreshed;
-// when the lock could not be refreshed in restic's time, writing stops with Error{Locked} and a later call starts over
-// under a new lock. Nothing is written to the snapshot list before everything it refers to is durable.
-// Thread-safe; memory is bounded by `upload_budget`.
+// From a local folder to a snapshot in the repository: chunk, hash, dedup against the index and what is in
+// flight, compress, seal, pack, upload, index, snapshot. Holds restic's shared lock while it works,
+// refreshed; when the lock could not be refreshed in restic's time, writing stops with Error{Locked} and a
+// later call starts over under a new lock. Dedup decisions are valid only under the lock they were made
+// under: whatever is remembered from before is looked up again. Nothing is written to the snapshot list
+// before everything it refers to is durable. Thread-safe: several folders may be archived at once, sharing
+// one lock and one budget. The repository must outlive it.
 class Archiver {
  public:
-  // `upload_budget`: bytes of plaintext in work and sealed packs not yet confirmed, together.
-  Archiver(Repository& repository, std::uint64_t upload_budget);
+  Archiver(Repository& repository, ArchiverOptions options, const Clock& clock);
+  // Stops what runs (Cancelled), writes the index of packs already uploaded if the backend answers, gives the
+  // lock back.
   ~Archiver();
   Archiver(const Archiver&) = delete;
   Archiver& operator=(const Archiver&) = delete;
 
-  // Stores the content of a file that was closed, ahead of the commit. Queues and returns; failures are left to the
-  // commit. What was stored is remembered by (device, inode, size, mtime, ctime) of the file as it was read, so that
-  // `archive` need not read an unchanged file again. `fd` is a duplicate the archiver owns.
-  void store_ahead(int fd);
+  // Stores the content of a file that was closed, ahead of the commit. Queues and returns; failures are
+  // logged and left to the commit. The archiver owns `fd`, open for reading; it does not have to be at its
+  // start. What was stored is remembered by device and inode, so that `archive` need not read the file again.
+  void store_ahead(UniqueFd fd);
+  // What was stored ahead of this file counts no more. Cheap, never blocks on I/O.
+  void content_changed(std::uint64_t device, std::uint64_t inode);
 
-  // Makes one snapshot of everything in the folder. Blocks until the snapshot file is durable and was read back; its
-  // Error says why not: Locked names the holder, Unavailable, Full, Denied, Cancelled when `stop` was asked for.
-  // Called again after a failure it goes on with what the repository already has.
-  Snapshot archive(int folder_fd, const ArchiveOptions& options, ArchiveProgress& progress, std::stop_token stop);
+  // Makes one snapshot of everything in the folder. Blocks until the snapshot file is durable and was read
+  // back. Fails with Locked (names the holder), Unavailable, Full, Denied, Io (an unreadable file, unless
+  // `partial`), Usage (an empty folder), Cancelled when `stop` was asked for. Called again after a failure it
+  // goes on with what the repository already has. Links are stored, never followed; sockets are left out, as
+  // restic does. The new blobs are in the repository's index files; Repository::refresh_index() makes them
+  // readable here.
+  Snapshot archive(int folder_fd, const ArchiveOptions& options, ArchiveProgress& progress,
+                   std::stop_token stop);
 
  private:
   struct Impl;
