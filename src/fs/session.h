@@ -10,22 +10,24 @@
 namespace restic::fs {
 
 class Vfs;
-class Staging;
+class Branch;
 
 struct SessionOptions {
   std::string source;      // shown by mount(8) and df: the REPOSITORY argument
   std::string mountpoint;  // absolute
-  bool read_only = false;  // ro: no new/
+  bool read_only = false;  // the whole mount refuses writes: no branch may be given
+  // Other users may enter. Then the kernel checks modes, owners and ACLs as recorded, asked for or not: a backup holds
+  // what its users may not see of each other.
   bool allow_other = false, allow_root = false, default_permissions = false;
-  bool debug = false;       // log every request
-  unsigned threads = 16;    // FUSE workers at most
+  bool debug = false;     // log every request on stderr
+  unsigned threads = 16;  // FUSE workers at most
 };
 
-// The FUSE session: mounts, serves, unmounts. One object a process.
+// The FUSE session: mounts, serves, unmounts. One object a process. Not thread-safe but for `stop`.
 class Session {
  public:
-  // `staging` null: no new/. Both must outlive the session.
-  Session(Vfs& vfs, Staging* staging, SessionOptions options, Log& log);
+  // `branch` null: nothing can be written. Both must outlive the session.
+  Session(Vfs& vfs, Branch* branch, SessionOptions options, Log& log);
   ~Session();  // unmounts if still mounted
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -33,9 +35,9 @@ class Session {
   // Mounts; throws Error with the reason in a sentence. Starts no thread.
   void mount();
   // Serves until unmounted from outside or `stop()`; `ready` runs once requests are being answered. Blocks; returns
-  // when all workers have ended.
+  // when all workers have ended, and nothing is mounted any more.
   void run(const std::function<void()>& ready);
-  // Ends `run` soon. Async-signal-safe.
+  // Ends `run` soon. Async-signal-safe; may come at any time in the life of the object.
   void stop() noexcept;
 
  private:

@@ -21,6 +21,8 @@ class BlobSlot {
  public:
   virtual ~BlobSlot() = default;
   virtual bool ready() const = 0;
+  // Waits at most this long; true: ready, and `wait` returns at once. For readers that may be interrupted.
+  virtual bool wait_for(std::chrono::milliseconds timeout) = 0;
   // Blocks until the blob is there. Throws its Error (Damaged, Unavailable, Timeout, NotFound when no index names
   // it, Cancelled), always within a bounded time. Hold no lock while waiting.
   virtual BlobPtr wait() = 0;
