@@ -5,12 +5,18 @@ namespace restic::transport {
 
 const char* folder_of(FileType type) {
   switch (type) {
-    case FileType::Config: return "config";
-    case FileType::Key: return "keys";
-    case FileType::Lock: return "locks";
-    case FileType::Snapshot: return "snapshots";
-    case FileType::Index: return "index";
-    case FileType::Pack: break;
+    case FileType::Config:
+      return "config";
+    case FileType::Key:
+      return "keys";
+    case FileType::Lock:
+      return "locks";
+    case FileType::Snapshot:
+      return "snapshots";
+    case FileType::Index:
+      return "index";
+    case FileType::Pack:
+      break;
   }
   return "data";
 }

@@ -15,8 +15,8 @@ namespace restic::transport {
 // The kinds of file a restic repository holds (FORMAT: repository layout).
 enum class FileType { Config, Key, Lock, Snapshot, Index, Pack };
 
-// The folder of a type as the REST protocol and the local layout call it: "keys", "locks", "snapshots", "index",
-// "data"; "config" for Config, which is a single file and has no name of its own.
+// The folder of a type as the REST protocol and the local layout call it: "keys", "locks", "snapshots",
+// "index", "data"; "config" for Config, which is a single file and has no name of its own.
 const char* folder_of(FileType type);
 
 // One file of the repository. `name` is 64 lower-case hex digits, empty for Config.
@@ -45,25 +45,25 @@ using StatusDone = std::function<void(Status)>;
 
 // Bytes and names, nothing else: where a repository's files live.
 //
-// Every call returns at once and completes exactly once, within a bounded time, by calling `done` on a thread of the
-// backend's own (never inside the call itself). A completion must not block and must not throw; it may start new calls.
-// All methods are thread-safe. The destructor first completes what is under way (Cancelled at the latest), then
-// returns; no completion runs after it. Failures arrive as Error; NotFound is only ever said of a file that the
-// storage positively does not have.
+// Every call returns at once and completes exactly once, within a bounded time, by calling `done` on a thread
+// of the backend's own (never inside the call itself). A completion must not block and must not throw; it may
+// start new calls. All methods are thread-safe. The destructor first completes what is under way (Cancelled
+// at the latest), then returns; no completion runs after it. Failures arrive as Error; NotFound is only ever
+// said of a file that the storage positively does not have.
 class Backend {
  public:
   virtual ~Backend() = default;
 
-  // The whole file. Fails with Damaged rather than deliver fewer bytes than the file has; more than `limit` bytes is
-  // Damaged too, before memory for them is taken.
+  // The whole file. Fails with Damaged rather than deliver fewer bytes than the file has; more than `limit`
+  // bytes is Damaged too, before memory for them is taken.
   virtual void load(const FileName& file, std::uint64_t limit, Urgency urgency, LoadDone done) = 0;
   // Exactly `range`: a file that ends before it is Damaged.
   virtual void load_range(const FileName& file, ByteRange range, Urgency urgency, LoadDone done) = 0;
-  // The names and sizes of all files of a type, in no order; names that are not 64 lower-case hex digits are left out;
-  // a missing folder is an empty list. Not for Config, and never called for Pack on a read path.
+  // The names and sizes of all files of a type, in no order; names that are not 64 lower-case hex digits are
+  // left out; a missing folder is an empty list. Not for Config, and never called for Pack on a read path.
   virtual void list(FileType type, ListDone done) = 0;
-  // Durable and atomic: the file is there whole or not at all. An existing file of the name may be replaced by the
-  // same content (names are content hashes); Config is never overwritten (Usage).
+  // Durable and atomic: the file is there whole or not at all. An existing file of the name may be replaced
+  // by the same content (names are content hashes); Config is never overwritten (Usage).
   virtual void save(const FileName& file, SharedBytes content, StatusDone done) = 0;
   virtual void remove(const FileName& file, StatusDone done) = 0;
   // Makes the folders of an empty repository. Harmless where they exist.

@@ -12,7 +12,8 @@
 namespace restic::transport {
 
 // Waits for one asynchronous call. `start` gets the completion to pass on:
-//   Bytes config = await<Bytes>([&](auto done) { backend.load(file, limit, Urgency::Demand, std::move(done)); });
+//   Bytes config = await<Bytes>([&](auto done) { backend.load(file, limit, Urgency::Demand, std::move(done));
+//   });
 // Throws the call's Error. Never call it on a backend's own thread or inside a TBB task.
 template <class T, class Start>
 T await(Start&& start) {

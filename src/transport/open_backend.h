@@ -27,9 +27,10 @@ struct Location {
 // Throws Error{Usage} for an empty or unknown form ("s3:…": says that rclone reaches it).
 Location parse_location(const std::string& repository);
 
-// Opens a location with retries on top: a LocalBackend or an RcloneBackend inside a RetryBackend. Blocks until the
-// storage answers: a folder that does not exist is NotFound, rclone missing is Usage, rclone dying at once or an
-// unknown remote is Unavailable with rclone's own last words in the message. `log` must outlive the backend.
+// Opens a location with retries on top: a LocalBackend or an RcloneBackend inside a RetryBackend. Blocks
+// until the storage answers: a folder that does not exist is NotFound, rclone missing is Usage, rclone dying
+// at once or an unknown remote is Unavailable with rclone's own last words in the message. `log` must outlive
+// the backend.
 std::unique_ptr<Backend> open_backend(const Location& location, const BackendOptions& options, Log& log);
 
 }  // namespace restic::transport

@@ -44,8 +44,8 @@ struct Fault {
 // aliasing bugs show.
 //
 //   backend.set_hook([](const Call& call) -> Fault {
-//     if (call.kind == Call::Kind::Save) return {.fail = Error(Errc::Full, "disk full"), .fail_after = {}, .truncate = {}};
-//     return {};
+//     if (call.kind == Call::Kind::Save) return {.fail = Error(Errc::Full, "disk full"), .fail_after = {},
+//     .truncate = {}}; return {};
 //   });
 class FakeBackend : public transport::Backend {
  public:
