@@ -41,6 +41,15 @@ struct ArchiveOptions {
   std::vector<std::string> paths;  // the snapshot's `paths`; empty: "/" + each top-level name
   std::string program_version;     // free text in restic's place of "restic 0.19.1"
   bool partial = false;            // make the snapshot without the files that cannot be read
+  // For exactly one snapshot however often a try is cut off. When all it refers to is durable and just before
+  // the snapshot file is written, `before_snapshot` gets its name and its stored (sealed) bytes to keep; what
+  // it throws fails the try. The next try gets those bytes as `earlier_snapshot`: if that file is in the
+  // repository already it is read back and returned, nothing is written. Else everything is stored again as
+  // needed (a prune may have come between), and those very bytes are written if they name the same tree;
+  // otherwise a new snapshot is made, with a new call of `before_snapshot`. Bytes that do not open count as
+  // none. Both may be empty.
+  std::function<void(const Id& id, ByteView stored)> before_snapshot;
+  Bytes earlier_snapshot;
 };
 
 // What `.status` and umount show; written by the archiver, read by anybody.
