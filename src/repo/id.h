@@ -20,10 +20,10 @@ struct Id {
 
   auto operator<=>(const Id&) const = default;
   bool is_zero() const { return *this == Id{}; }
-  std::string hex() const;                             // 64 lower-case digits
-  std::string short_hex() const;                       // the first 8
+  std::string hex() const;                              // 64 lower-case digits
+  std::string short_hex() const;                        // the first 8
   static std::optional<Id> from_hex(std::string_view);  // exactly 64 lower-case digits
-  static Id of(ByteView content);                      // SHA-256
+  static Id of(ByteView content);                       // SHA-256
   // The first 8 bytes: uniformly distributed, good enough for any hash table.
   std::uint64_t prefix() const {
     std::uint64_t value;

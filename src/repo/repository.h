@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "repo/blob_reader.h"
+#include "repo/config_file.h"
 #include "repo/cpu_pool.h"
 #include "repo/index.h"
 #include "repo/snapshot.h"
@@ -20,12 +21,6 @@
 namespace restic::repo {
 
 class Crypto;  // repo/crypto.h: seals and opens with the master key; the key lives in locked memory
-
-struct Config {
-  unsigned version = 0;  // 1 or 2
-  Id id;
-  std::uint64_t chunker_polynomial = 0;
-};
 
 // A password on its way to scrypt. Asked with attempt 1, 2, 3; nullopt: there is none (any more). Only a source that
 // reads a terminal answers more than once. The string is wiped by the caller after use.
