@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT
+#include "repo/chunker.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "base/error.h"
+
+namespace restic::repo {
+namespace {
+
+constexpr unsigned kDegree = 53;
+constexpr unsigned kTopShift = kDegree - 8;
+constexpr std::size_t kWindow = 64;
+constexpr std::uint64_t kCutMask = (1U << 20U) - 1;
+
+// Each byte waits for the one before it through a table; four places in the data at once keep the core busy.
+constexpr std::size_t kLanes = 4;
+constexpr std::size_t kLaneBytes = 8U << 10U;
+constexpr std::size_t kNone = 0;  // no chunk is empty
+
+std::uint64_t reduce(std::uint64_t value, std::uint64_t polynomial) {
+  while (std::bit_width(value) > kDegree) value ^= polynomial << (std::bit_width(value) - 1 - kDegree);
+  return value;
+}
+
+}  // namespace
+
+Chunker::Chunker(std::uint64_t polynomial) {
+  if (std::bit_width(polynomial) != kDegree + 1) {
+    throw Error(Errc::Unsupported, "the repository's chunker polynomial does not have degree 53");
+  }
+  for (std::uint64_t byte = 0; byte < 256; ++byte) {
+    mod_[byte] = reduce(byte << kDegree, polynomial) | (byte << kDegree);
+    std::uint64_t value = byte;
+    for (std::size_t i = 1; i < kWindow; ++i) value = reduce(value << 8U, polynomial);
+    out_[byte] = value;
+    gone_[byte] = reduce(value << 8U, polynomial);
+  }
+}
+
+std::optional<std::size_t> Chunker::find_end(ByteView data, std::size_t seen) const {
+  const std::size_t first = std::max(kMinSize, seen + 1);
+  const std::size_t last = std::min(kMaxSize, data.size());
+  if (first > last) return std::nullopt;
+  std::size_t place = first;
+  while (last - place >= kLanes * kLaneBytes) {
+    if (const std::size_t end = scan_lanes(data.data(), place); end != kNone) return end;
+    place += kLanes * kLaneBytes;
+  }
+  if (const std::size_t end = scan(data.data(), place, last); end != kNone) return end;
+  if (last == kMaxSize) return kMaxSize;
+  return std::nullopt;
+}
+
+// The fingerprint of the 64 bytes before `end`.
+std::uint64_t Chunker::fingerprint(const std::uint8_t* end) const {
+  std::uint64_t digest = 0;
+  for (const std::uint8_t* byte = end - kWindow; byte != end; ++byte) {
+    digest = (digest << 8U | *byte) ^ mod_[digest >> kTopShift];
+  }
+  return digest;
+}
+
+// The first size in [first, last] at which the chunk may end.
+std::size_t Chunker::scan(const std::uint8_t* data, std::size_t first, std::size_t last) const {
+  if (first > last) return kNone;
+  std::uint64_t digest = fingerprint(data + first);
+  for (std::size_t size = first;; ++size) {
+    if ((digest & kCutMask) == 0) return size;
+    if (size == last) return kNone;
+    digest = (digest << 8U) ^ mod_[digest >> kTopShift] ^ gone_[data[size - kWindow]] ^ data[size];
+  }
+}
+
+// The same for the kLanes * kLaneBytes sizes from `first` on, all lanes side by side.
+std::size_t Chunker::scan_lanes(const std::uint8_t* data, std::size_t first) const {
+  static_assert(kLanes == 4);
+  const std::uint8_t* const at0 = data + first;
+  const std::uint8_t* const at1 = at0 + kLaneBytes;
+  const std::uint8_t* const at2 = at1 + kLaneBytes;
+  const std::uint8_t* const at3 = at2 + kLaneBytes;
+  std::uint64_t d0 = fingerprint(at0);
+  std::uint64_t d1 = fingerprint(at1);
+  std::uint64_t d2 = fingerprint(at2);
+  std::uint64_t d3 = fingerprint(at3);
+  const auto slide = [this](std::uint64_t digest, const std::uint8_t* at, std::size_t i) {
+    return (digest << 8U) ^ mod_[digest >> kTopShift] ^ (gone_[*(at + i - kWindow)] ^ at[i]);
+  };
+  for (std::size_t i = 0; i < kLaneBytes; ++i) {
+    const bool hit0 = (d0 & kCutMask) == 0;
+    const bool hit1 = (d1 & kCutMask) == 0;
+    const bool hit2 = (d2 & kCutMask) == 0;
+    const bool hit3 = (d3 & kCutMask) == 0;
+    if (hit0 || hit1 || hit2 || hit3) [[unlikely]] {
+      // The lanes before the one that hit may still find an earlier end in what they have left.
+      const std::size_t lane = hit0 ? 0 : hit1 ? 1 : hit2 ? 2 : 3;
+      for (std::size_t earlier = 0; earlier < lane; ++earlier) {
+        const std::size_t begin = first + earlier * kLaneBytes;
+        if (const std::size_t end = scan(data, begin + i, begin + kLaneBytes - 1); end != kNone) return end;
+      }
+      return first + lane * kLaneBytes + i;
+    }
+    d0 = slide(d0, at0, i);
+    d1 = slide(d1, at1, i);
+    d2 = slide(d2, at2, i);
+    d3 = slide(d3, at3, i);
+  }
+  return kNone;
+}
+
+}  // namespace restic::repo

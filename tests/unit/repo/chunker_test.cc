@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT
+#include "repo/chunker.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstring>
+#include <functional>
+#include <map>
+#include <random>
+#include <string>
+
+#include "base/error.h"
+#include "repo/id.h"
+#include "support/vectors.h"
+
+namespace restic::repo {
+namespace {
+
+using test::Json;
+
+std::uint64_t from_hex(const std::string& digits) { return std::stoull(digits, nullptr, 16); }
+
+// The stream G of the vectors: SHA-256 of 0, 1, 2 … as 8 bytes big-endian, one after the other.
+Bytes stream_g(std::size_t size) {
+  Bytes bytes;
+  bytes.reserve(size + Id::kSize);
+  for (std::uint64_t i = 0; bytes.size() < size; ++i) {
+    std::array<std::uint8_t, 8> counter{};
+    for (unsigned byte = 0; byte < 8; ++byte) {
+      counter[byte] = static_cast<std::uint8_t>(i >> (56 - 8 * byte));
+    }
+    const Id block = Id::of(counter);
+    bytes.insert(bytes.end(), block.bytes.begin(), block.bytes.end());
+  }
+  bytes.resize(size);
+  return bytes;
+}
+
+Bytes repeated(std::size_t count, std::uint8_t value) {
+  Bytes bytes;
+  bytes.assign(count, value);
+  return bytes;
+}
+
+Bytes joined(Bytes first, const Bytes& second) {
+  first.insert(first.end(), second.begin(), second.end());
+  return first;
+}
+
+Bytes counting(std::size_t size) {
+  Bytes bytes(size);
+  for (std::size_t i = 0; i < size; ++i) bytes[i] = static_cast<std::uint8_t>(i);
+  return bytes;
+}
+
+// The vectors describe their inputs in words; this makes them by name.
+Bytes input_of(const std::string& name) {
+  static const std::map<std::string, std::function<Bytes()>> kInputs = {
+      {"sha32m", [] { return stream_g(33554432); }},
+      {"shift", [] { return joined(repeated(1, 'A'), stream_g(16777216)); }},
+      {"zero4m", [] { return repeated(4194304, 0); }},
+      {"zero4m1", [] { return repeated(4194305, 0); }},
+      {"zero_then_sha", [] { return joined(repeated(700000, 0), stream_g(6291456)); }},
+      {"ff20m", [] { return repeated(20971520, 0xff); }},
+      {"x01_17m", [] { return repeated(17825792, 1); }},
+      {"period256", [] { return counting(std::size_t{256} * 40960); }},
+      {"sha_524287", [] { return stream_g(524287); }},
+      {"sha_524288", [] { return stream_g(524288); }},
+      {"sha_524289", [] { return stream_g(524289); }},
+  };
+  return kInputs.at(name)();
+}
+
+std::vector<std::size_t> chunk_sizes(const Chunker& chunker, ByteView data) {
+  std::vector<std::size_t> sizes;
+  while (!data.empty()) {
+    sizes.push_back(chunker.find_end(data).value_or(data.size()));
+    data = data.subspan(sizes.back());
+  }
+  return sizes;
+}
+
+Id table_hash(const Chunker::Table& table) {
+  Bytes bytes;
+  for (const std::uint64_t entry : table) {
+    for (unsigned byte = 0; byte < 8; ++byte) bytes.push_back(static_cast<std::uint8_t>(entry >> (8 * byte)));
+  }
+  return Id::of(bytes);
+}
+
+class ChunkerVectors : public testing::Test {
+ protected:
+  const Json vectors_ = Json::load("chunker");
+  const Chunker chunker_{from_hex(vectors_["polynomial"].text())};
+};
+
+TEST_F(ChunkerVectors, TablesAreThoseOfRestic) {
+  EXPECT_EQ(table_hash(chunker_.out_table()), vectors_["tables_sha256"]["out"].id());
+  EXPECT_EQ(table_hash(chunker_.mod_table()), vectors_["tables_sha256"]["mod"].id());
+}
+
+TEST_F(ChunkerVectors, CutsWhereResticCuts) {
+  for (const Json& vector : vectors_["cases"].items()) {
+    const std::string name = vector["name"].text();
+    SCOPED_TRACE(name);
+    const Bytes input = input_of(name);
+    ASSERT_EQ(Id::of(input), vector["input_sha256"].id());
+    std::vector<std::size_t> expected;
+    for (const Json& chunk : vector["chunks"].items()) {
+      expected.push_back(chunk["length"].number());
+      EXPECT_EQ(Id::of(ByteView(input).subspan(chunk["start"].number(), expected.back())),
+                chunk["sha256"].id());
+    }
+    EXPECT_EQ(chunk_sizes(chunker_, input), expected);
+  }
+}
+
+TEST_F(ChunkerVectors, AnotherPolynomialCutsElsewhere) {
+  const Json second = vectors_["second_polynomial"];
+  std::vector<std::size_t> expected;
+  for (const Json& chunk : second["chunks"].items()) expected.push_back(chunk.items().front().number());
+  EXPECT_EQ(chunk_sizes(Chunker(from_hex(second["polynomial"].text())), stream_g(33554432)), expected);
+}
+
+TEST_F(ChunkerVectors, FindsTheSameEndHoweverTheDataArrives) {
+  const Bytes input = input_of("sha32m");
+  const std::size_t whole = *chunker_.find_end(input);
+  std::mt19937_64 random(1);
+  for (int round = 0; round < 20; ++round) {
+    std::size_t there = 0;
+    std::optional<std::size_t> end;
+    while (!end) {
+      const std::size_t seen = there;
+      there = std::min(input.size(), there + 1 + random() % (1U << (10 + round % 12)));
+      end = chunker_.find_end(ByteView(input).first(there), seen);
+    }
+    EXPECT_EQ(*end, whole);
+  }
+}
+
+TEST(Chunker, RefusesAPolynomialOfAnotherDegree) {
+  for (const std::uint64_t polynomial : {0ULL, 1ULL, 3ULL, 1ULL << 52U, 1ULL << 54U, ~0ULL}) {
+    EXPECT_THROW(Chunker{polynomial}, Error);
+  }
+}
+
+}  // namespace
+}  // namespace restic::repo
