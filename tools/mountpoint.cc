@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT
+#include "tools/mountpoint.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+#include <system_error>
+
+#include "base/error.h"
+#include "base/unique_fd.h"
+
+namespace restic::tools {
+namespace {
+
+namespace files = std::filesystem;
+
+[[noreturn]] void refuse(const std::string& path, int reason) {
+  const std::string place = "mountpoint " + path;
+  switch (reason) {
+    case ENOENT:
+      throw Error(Errc::NotFound, place + " does not exist; make it with mkdir -p");
+    case ENOTDIR:
+      throw Error(Errc::Usage, place + " is not a folder");
+    case EACCES:
+      throw Error(Errc::Denied, place + " cannot be entered: permission denied");
+    case ENOTCONN:
+      throw Error(
+          Errc::Unavailable,
+          place + " is what a mount left behind that has died; unmount it first: fusermount3 -u " + path);
+    default:
+      throw Error(Errc::Io, place + " cannot be used: " + std::generic_category().message(reason));
+  }
+}
+
+bool is_or_contains(const files::path& outer, const files::path& inner) {
+  return std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end()).first == outer.end();
+}
+
+}  // namespace
+
+std::string resolve_mountpoint(const std::string& path) {
+  std::error_code failure;
+  const files::path resolved = files::canonical(path, failure);
+  if (failure) refuse(path, failure.value());
+  const UniqueFd folder(::open(resolved.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!folder) refuse(path, errno);
+  return resolved.string();
+}
+
+void refuse_overlap(const std::string& mountpoint, const std::string& what, const std::string& folder) {
+  if (folder.empty()) return;
+  std::error_code failure;
+  const files::path resolved = files::weakly_canonical(folder, failure);
+  const files::path other = failure ? files::path(folder).lexically_normal() : resolved;
+  const files::path mount(mountpoint);
+  const auto refuse_because = [&](const char* relation) {
+    throw Error(Errc::Usage, "mountpoint " + mountpoint + relation + what + " " + other.string() +
+                                 "; mount somewhere else, or a request to the mount would wait for itself");
+  };
+  if (mount == other) refuse_because(" is ");
+  if (is_or_contains(other, mount)) refuse_because(" lies inside ");
+  if (is_or_contains(mount, other)) refuse_because(" contains ");
+}
+
+}  // namespace restic::tools

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <string>
+
+namespace restic::tools {
+
+// The mountpoint without symbolic links. Throws Error that says what is wrong: it does not exist, is no
+// folder, cannot be entered, or is the remains of a mount whose program has died. Blocks on the file system.
+std::string resolve_mountpoint(const std::string& path);
+
+// Throws Error{Usage} when `folder` is the mountpoint, lies in it, or contains it: requests of the mount
+// would then wait for themselves. `what` names the folder in the message ("the repository"); it need not
+// exist. Empty is never in the way.
+void refuse_overlap(const std::string& mountpoint, const std::string& what, const std::string& folder);
+
+}  // namespace restic::tools
