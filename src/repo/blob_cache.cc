@@ -16,9 +16,10 @@ BlobPtr BlobCache::find(const BlobKey& key) {
   return found->second->blob;
 }
 
-bool BlobCache::contains(const BlobKey& key) const {
+BlobPtr BlobCache::peek(const BlobKey& key) const {
   std::lock_guard lock(mutex_);
-  return entries_.contains(key);
+  const auto found = entries_.find(key);
+  return found == entries_.end() ? nullptr : found->second->blob;
 }
 
 // What is evicted is freed after the lock is gone: giving megabytes back to the system takes a while.

@@ -33,7 +33,8 @@ class BlobCache {
 
   // Null when absent. A hit freshens the entry and marks it as read.
   BlobPtr find(const BlobKey& key);
-  bool contains(const BlobKey& key) const;
+  // The same, but the entry stays as it is.
+  BlobPtr peek(const BlobKey& key) const;
   // `unread`: read ahead, nobody has asked for it yet. A blob that finds no room is not kept.
   void insert(const BlobKey& key, BlobPtr blob, bool unread, Clock::time_point now = Clock::now());
   // Its reader has passed it: the next to go. Harmless when absent.
