@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT
+#include "fs/tray.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <cstdio>
+#include <utility>
+
+#include "base/error.h"
+#include "fs/state_files.h"
+
+namespace restic::fs {
+namespace {
+
+constexpr std::size_t kDigits = 8;
+constexpr std::size_t kMaxTrayFile = 4096;            // bytes
+constexpr std::size_t kMaxSnapshotFile = 16U << 20U;  // bytes; a snapshot file is a few hundred
+
+const char* name_of(Tray::State state) {
+  switch (state) {
+    case Tray::State::Open:
+      return "open";
+    case Tray::State::Sealed:
+      return "sealed";
+    case Tray::State::Done:
+      break;
+  }
+  return "done";
+}
+
+std::string folder_name(std::uint64_t number, const char* state) {
+  std::string digits = std::to_string(number);
+  if (digits.size() < kDigits) digits.insert(0, kDigits - digits.size(), '0');
+  return digits + "." + state;
+}
+
+std::string describe_tray(const repo::Id& repository) {
+  return "mount.restic tray 1\nrepository " + repository.hex() + "\n";
+}
+
+void copy_access(int from, int to) {
+  struct stat status {};
+  if (::fstat(from, &status) != 0) throw system_error("cannot read a tray's owner", errno);
+  // Ownership is kept as far as we may give it; the mode is not a guess then.
+  if (::fchown(to, status.st_uid, status.st_gid) != 0 && errno != EPERM) {
+    throw system_error("cannot set a tray's owner", errno);
+  }
+  if (::fchmod(to, status.st_mode & 07777U) != 0) throw system_error("cannot set a tray's mode", errno);
+  for (const char* name : {"system.posix_acl_access", "system.posix_acl_default"}) {
+    std::array<char, 65536> value;
+    const ssize_t size = ::fgetxattr(from, name, value.data(), value.size());
+    if (size > 0 && ::fsetxattr(to, name, value.data(), static_cast<std::size_t>(size), 0) != 0) {
+      throw system_error("cannot set a tray's access list", errno);
+    }
+  }
+}
+
+}  // namespace
+
+std::optional<TrayName> parse_tray_name(const std::string& folder) {
+  const std::size_t dot = folder.find('.');
+  if (dot == std::string::npos || dot < kDigits) return std::nullopt;
+  TrayName name{};
+  const char* end = folder.data() + dot;
+  const auto [rest, problem] = std::from_chars(folder.data(), end, name.number);
+  if (problem != std::errc{} || rest != end) return std::nullopt;
+  name.state = folder.substr(dot + 1);
+  return name;
+}
+
+Tray::Tray(int trays, std::uint64_t number, State state, UniqueFd folder_fd, UniqueFd files)
+    : trays_(trays),
+      number_(number),
+      state_(state),
+      folder_(std::move(folder_fd)),
+      files_(std::move(files)) {}
+
+std::unique_ptr<Tray> Tray::make(int trays, std::uint64_t number, const repo::Id& repository, int like) {
+  const std::string fresh = folder_name(number, "fresh");
+  make_folder(trays, fresh, 0700);
+  UniqueFd folder = open_folder(trays, fresh);
+  make_folder(folder.get(), "files", 0755);
+  UniqueFd files = open_folder(folder.get(), "files");
+  if (like >= 0) copy_access(like, files.get());
+  replace_file(folder.get(), "tray", as_bytes(describe_tray(repository)));
+  sync_folder(files.get());
+  rename_in(trays, fresh, folder_name(number, "open"));
+  sync_folder(trays);
+  return std::unique_ptr<Tray>(new Tray(trays, number, State::Open, std::move(folder), std::move(files)));
+}
+
+std::unique_ptr<Tray> Tray::open(int trays, const std::string& folder, const repo::Id& repository) {
+  const std::optional<TrayName> name = parse_tray_name(folder);
+  const bool is_open = name && name->state == "open";
+  if (!name || (!is_open && name->state != "sealed")) throw Error(Errc::Damaged, "its name is not a tray's");
+  try {
+    UniqueFd fd = open_folder(trays, folder);
+    const std::optional<Bytes> kind = read_file(fd.get(), "tray", kMaxTrayFile);
+    if (!kind) throw Error(Errc::Damaged, "its file `tray` is missing");
+    if (as_text(*kind) != describe_tray(repository)) {
+      throw Error(Errc::Damaged, "it belongs to another repository or another version");
+    }
+    UniqueFd files = open_folder(fd.get(), "files");
+    const State state = is_open ? State::Open : State::Sealed;
+    return std::unique_ptr<Tray>(new Tray(trays, name->number, state, std::move(fd), std::move(files)));
+  } catch (const Error& error) {
+    throw Error(Errc::Damaged, error.what());
+  }
+}
+
+void Tray::remove_left_over(int trays, const std::string& folder) {
+  remove_tree(trays, folder);
+  sync_folder(trays);
+}
+
+std::string Tray::folder() const { return folder_name(number_, name_of(state_)); }
+
+bool Tray::empty() const { return folder_is_empty(files_.get()); }
+
+void Tray::change_state(State state) {
+  rename_in(trays_, folder_name(number_, name_of(state_)), folder_name(number_, name_of(state)));
+  state_ = state;
+  sync_folder(trays_);
+}
+
+void Tray::seal() { change_state(State::Sealed); }
+
+void Tray::sync_files() const {
+  if (::syncfs(files_.get()) != 0) throw system_error("cannot sync the staging area", errno);
+}
+
+void Tray::keep_snapshot(ByteView stored) { replace_file(folder_.get(), "snapshot", stored); }
+
+std::optional<Bytes> Tray::kept_snapshot() const {
+  return read_file(folder_.get(), "snapshot", kMaxSnapshotFile);
+}
+
+void Tray::finish() { change_state(State::Done); }
+
+void Tray::remove() {
+  remove_tree(trays_, folder());
+  sync_folder(trays_);
+}
+
+}  // namespace restic::fs

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: MIT
+#include "fs/tray_store.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "base/log.h"
+#include "fs/state_files.h"
+#include "support/temporary_folder.h"
+
+namespace restic::fs {
+namespace {
+
+namespace stdfs = std::filesystem;
+
+const repo::Id kRepository = repo::Id::of(as_bytes("a repository"));
+const repo::Id kOther = repo::Id::of(as_bytes("another repository"));
+
+class TrayStoreTest : public testing::Test {
+ protected:
+  TrayStore store(const repo::Id& repository = kRepository) {
+    return TrayStore(folder_.path(), repository, log_);
+  }
+  static void put(const Tray& tray, const std::string& name, const std::string& text = "content") {
+    const UniqueFd fd(::openat(tray.files(), name.c_str(), O_WRONLY | O_CREAT, 0644));
+    ASSERT_EQ(::write(fd.get(), text.data(), text.size()), static_cast<ssize_t>(text.size()));
+  }
+  static bool has(const Tray& tray, const std::string& name) {
+    return ::faccessat(tray.files(), name.c_str(), F_OK, 0) == 0;
+  }
+  stdfs::path trays(const char* slot = "slot-0") const {
+    return folder_.path() / kRepository.hex() / slot / "trays";
+  }
+
+  test::TemporaryFolder folder_;
+  Log log_{Log::Sink::Nothing};
+};
+
+TEST_F(TrayStoreTest, StartsWithAnEmptyOpenTrayThatNobodyElseCanEnter) {
+  TrayStore first = store();
+  const auto tray = first.take_open();
+  EXPECT_EQ(tray->state(), Tray::State::Open);
+  EXPECT_TRUE(tray->empty());
+  EXPECT_TRUE(first.take_sealed().empty());
+  struct stat status {};
+  ASSERT_EQ(::stat((folder_.path() / kRepository.hex()).c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777U, 0700U);
+}
+
+TEST_F(TrayStoreTest, AnOpenTrayOfADeadMountIsShownAgain) {
+  {
+    TrayStore first = store();
+    put(*first.take_open(), "half done");
+  }
+  TrayStore second = store();
+  EXPECT_TRUE(has(*second.take_open(), "half done"));
+  EXPECT_TRUE(second.take_sealed().empty());
+}
+
+TEST_F(TrayStoreTest, ASealedTrayOfADeadMountIsFoundWithItsSnapshot) {
+  {
+    TrayStore first = store();
+    const auto tray = first.take_open();
+    put(*tray, "file");
+    const auto next = first.make_next(*tray);
+    tray->seal();
+    tray->keep_snapshot(as_bytes("an older try"));
+    tray->keep_snapshot(as_bytes("sealed bytes"));
+  }
+  TrayStore second = store();
+  const auto sealed = second.take_sealed();
+  ASSERT_EQ(sealed.size(), 1U);
+  EXPECT_TRUE(has(*sealed[0], "file"));
+  const auto kept = sealed[0]->kept_snapshot();
+  ASSERT_TRUE(kept);
+  EXPECT_EQ(as_text(*kept), "sealed bytes");
+  EXPECT_TRUE(second.take_open()->empty());
+}
+
+TEST_F(TrayStoreTest, ASealingThatWasCutOffIsCarriedOut) {
+  {
+    TrayStore first = store();
+    const auto tray = first.take_open();
+    put(*tray, "file");
+    const auto next = first.make_next(*tray);
+  }
+  TrayStore second = store();
+  const auto sealed = second.take_sealed();
+  ASSERT_EQ(sealed.size(), 1U);
+  EXPECT_TRUE(has(*sealed[0], "file"));
+  EXPECT_TRUE(second.take_open()->empty());
+}
+
+TEST_F(TrayStoreTest, WhatIsDoneIsRemovedAndNotFoundAgain) {
+  {
+    TrayStore first = store();
+    const auto tray = first.take_open();
+    put(*tray, "file");
+    const auto next = first.make_next(*tray);
+    tray->seal();
+    tray->finish();
+    const auto later = first.make_next(*next);
+    next->seal();
+    next->finish();
+    next->remove();
+  }
+  stdfs::create_directories(trays() / "00000099.fresh" / "files");
+  TrayStore second = store();
+  EXPECT_TRUE(second.take_sealed().empty());
+  EXPECT_FALSE(stdfs::exists(trays() / "00000001.done"));
+  EXPECT_FALSE(stdfs::exists(trays() / "00000002.done"));
+  EXPECT_FALSE(stdfs::exists(trays() / "00000099.fresh"));
+}
+
+TEST_F(TrayStoreTest, TwoMountsNeverShareASlot) {
+  TrayStore first = store();
+  TrayStore second = store();
+  EXPECT_NE(first.path(), second.path());
+  put(*first.take_open(), "mine");
+  EXPECT_TRUE(second.take_open()->empty());
+}
+
+TEST_F(TrayStoreTest, DropsOfADeadMountInAnotherSlotAreAdopted) {
+  auto first = std::make_unique<TrayStore>(folder_.path(), kRepository, log_);
+  {
+    TrayStore second = store();
+    put(*second.take_open(), "of the dead");
+    second.note_locks({kOther});
+  }
+  first.reset();
+  TrayStore third = store();
+  EXPECT_TRUE(third.take_open()->empty());
+  const auto sealed = third.take_sealed();
+  ASSERT_EQ(sealed.size(), 1U);
+  EXPECT_TRUE(has(*sealed[0], "of the dead"));
+  EXPECT_EQ(third.left_over_locks(), std::vector<repo::Id>{kOther});
+  TrayStore fourth = store();
+  EXPECT_TRUE(fourth.take_sealed().empty()) << "the adopted slot is held as long as its adopter lives";
+}
+
+TEST_F(TrayStoreTest, LockNamesAreKeptUntilTheirFilesAreGone) {
+  {
+    TrayStore first = store();
+    first.note_locks({kOther, kRepository});
+    first.note_locks({kOther});
+  }
+  {
+    TrayStore second = store();
+    EXPECT_EQ(second.left_over_locks(), std::vector<repo::Id>{kOther});
+    second.note_locks({kRepository});
+  }
+  {
+    TrayStore third = store();
+    EXPECT_EQ(third.left_over_locks().size(), 2U);
+    third.keep_left_over_locks({});
+  }
+  EXPECT_TRUE(store().left_over_locks().empty());
+}
+
+TEST_F(TrayStoreTest, ForeignAndDamagedTraysAreLeftAloneAndNamed) {
+  {
+    TrayStore first = store();
+    put(*first.take_open(), "precious");
+  }
+  const stdfs::path tray = trays() / "00000001.open";
+  std::ofstream(tray / "tray") << "mount.restic tray 1\nrepository " << kOther.hex() << "\n";
+  stdfs::create_directories(trays() / "00000000.sealed");
+  TrayStore second = store();
+  EXPECT_TRUE(second.take_open()->empty());
+  EXPECT_TRUE(second.take_sealed().empty());
+  ASSERT_EQ(second.problems().size(), 2U);
+  EXPECT_THAT(second.problems()[0], testing::HasSubstr("00000000.sealed"));
+  EXPECT_THAT(second.problems()[1], testing::HasSubstr("another repository"));
+  EXPECT_TRUE(stdfs::exists(tray / "files" / "precious"));
+}
+
+TEST_F(TrayStoreTest, ADropForAnotherRepositoryIsNamed) {
+  {
+    TrayStore first = store(kOther);
+    put(*first.take_open(), "file");
+  }
+  const TrayStore second = store();
+  ASSERT_EQ(second.problems().size(), 1U);
+  EXPECT_THAT(second.problems()[0], testing::HasSubstr(kOther.hex()));
+}
+
+TEST_F(TrayStoreTest, TheNextTrayHasTheModeOfTheOneBefore) {
+  TrayStore first = store();
+  const auto tray = first.take_open();
+  ASSERT_EQ(::fchmod(tray->files(), 01777), 0);
+  const auto next = first.make_next(*tray);
+  struct stat status {};
+  ASSERT_EQ(::fstat(next->files(), &status), 0);
+  EXPECT_EQ(status.st_mode & 07777U, 01777U);
+}
+
+TEST_F(TrayStoreTest, ATrayDeeperThanAnyPathIsRemoved) {
+  TrayStore first = store();
+  const auto tray = first.take_open();
+  UniqueFd level(::dup(tray->files()));
+  for (int depth = 0; depth < 1500; ++depth) {
+    make_folder(level.get(), "a folder with a name", 0500);
+    level = open_folder(level.get(), "a folder with a name");
+  }
+  level.reset();
+  const auto next = first.make_next(*tray);
+  tray->seal();
+  tray->finish();
+  tray->remove();
+  EXPECT_FALSE(stdfs::exists(trays() / "00000001.done"));
+}
+
+TEST_F(TrayStoreTest, AFolderThatCannotBeMadeIsAnError) {
+  EXPECT_THROW(TrayStore("/proc/self/nowhere", kRepository, log_), Error);
+}
+
+}  // namespace
+}  // namespace restic::fs
