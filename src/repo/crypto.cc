@@ -143,7 +143,10 @@ Bytes Crypto::open(ByteView sealed, const std::string& what) const {
 void Crypto::seal(ByteView plain, Bytes& out) const {
   const std::size_t start = out.size();
   out.resize(start + plain.size() + kSealOverhead);
-  const std::span<std::uint8_t> sealed = std::span(out).subspan(start);
+  seal(plain, std::span(out).subspan(start));
+}
+
+void Crypto::seal(ByteView plain, std::span<std::uint8_t> sealed) const {
   do {
     randombytes_buf(sealed.data(), kIvSize);
   } while (all_zero(sealed.first(kIvSize)));  // restic refuses such an IV

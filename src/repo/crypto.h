@@ -45,6 +45,8 @@ class Crypto {
   // Appends IV || ciphertext || MAC of `plain` to `out`, with a fresh random IV. `plain` must not lie in
   // `out`.
   void seal(ByteView plain, Bytes& out) const;
+  // The same into place: `sealed` has plain.size() + kSealOverhead bytes that do not overlap `plain`.
+  void seal(ByteView plain, std::span<std::uint8_t> sealed) const;
   // Fills `out` with a subkey for `purpose`, for sealing local files; different for each purpose, never used
   // in the repository.
   void derive_local_key(std::span<std::uint8_t, 32> out, const char* purpose) const;
