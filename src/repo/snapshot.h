@@ -8,7 +8,7 @@
 
 #include "base/bytes.h"
 #include "repo/id.h"
-#include "repo/tree.h"
+#include "repo/timestamp.h"
 
 namespace restic::repo {
 
@@ -38,8 +38,10 @@ struct Snapshot {
   std::optional<SnapshotSummary> summary;
 };
 
-// Throws Error{Damaged}: bad JSON, no tree, no time.
+// From the file's plaintext. Throws Error{Damaged} that begins with "snapshots/<id>": bad JSON, no tree, no
+// time.
 Snapshot decode_snapshot(const Id& id, ByteView json);
+// The plaintext to store, as restic writes it: empty members left out, the time in its zone.
 std::string encode_snapshot(const Snapshot& snapshot);
 
 }  // namespace restic::repo

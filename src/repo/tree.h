@@ -5,21 +5,13 @@
 #include <memory>
 #include <optional>
 #include <span>
-#include <string>
 #include <string_view>
-#include <utility>
-#include <vector>
 
 #include "base/bytes.h"
 #include "repo/id.h"
+#include "repo/timestamp.h"
 
 namespace restic::repo {
-
-struct Timestamp {
-  std::int64_t seconds = 0;  // since 1970, negative before
-  std::uint32_t nanoseconds = 0;
-  auto operator<=>(const Timestamp&) const = default;
-};
 
 enum class NodeType : std::uint8_t { File, Dir, Symlink, Device, CharDevice, Fifo, Socket, Irregular };
 
@@ -28,13 +20,14 @@ struct Xattr {
   std::string_view value;
 };
 
-// One entry of a directory as a tree blob records it (FORMAT: trees and nodes). A view into its Tree: cheap to copy,
-// valid as long as the Tree is.
+// One entry of a directory as a tree blob records it (FORMAT: trees and nodes). A view into its Tree: cheap
+// to copy, valid as long as the Tree is.
 struct Node {
   std::string_view name;  // raw bytes; never empty, ".", "..", nor with '/' or NUL
   NodeType type = NodeType::File;
-  std::uint32_t mode = 0;  // permission, setuid, setgid and sticky bits as st_mode has them; type bits from `type`
-  Timestamp mtime, atime, ctime;
+  std::uint32_t mode =
+      0;  // permission, setuid, setgid and sticky bits as st_mode has them; type bits from `type`
+  Timestamp mtime = kNoTime, atime = kNoTime, ctime = kNoTime;
   std::uint32_t uid = 0, gid = 0;
   std::string_view user, group;
   std::uint64_t inode = 0, device_id = 0;
@@ -42,13 +35,13 @@ struct Node {
   std::uint64_t links = 0;
   std::uint64_t device = 0;  // st_rdev
   std::string_view link_target;
-  std::span<const Id> content;   // File
-  std::optional<Id> subtree;     // Dir; absent: recorded without one, cannot be entered
+  std::span<const Id> content;  // File
+  std::optional<Id> subtree;    // Dir; absent: recorded without one, cannot be entered
   std::span<const Xattr> xattrs;
 };
 
-// A decoded directory, immutable and compact (fixed-size entries, one arena for names and the rest), sorted by raw
-// name, no duplicates (the first of a name wins). Thread-safe to read.
+// A decoded directory, immutable and compact (fixed-size entries, one arena for names and the rest), sorted
+// by raw name, no duplicates (the first of a name wins). Thread-safe to read.
 class Tree {
  public:
   virtual ~Tree() = default;
@@ -60,8 +53,13 @@ class Tree {
 };
 using TreePtr = std::shared_ptr<const Tree>;
 
-// Decodes a tree blob as restic 0.19 does, strictly. Nodes whose name cannot be shown (empty, ".", "..", with '/' or
-// NUL) are left out and counted in `left_out` (may be null). Throws Error{Damaged}.
+// Decodes a tree blob the way restic does, in its strictest version: exactly one object with an array
+// `nodes`, nothing after it, every member of its type and range; one bad node spoils the tree. Names that
+// cannot be shown (empty, ".",
+// "..", with '/' or NUL) are left out and counted in `left_out` (may be null). A node of no type we know
+// comes as Irregular, a folder whose subtree is missing or zero without one, a file whose content is missing
+// with none; times not recorded are kNoTime. Sizes are as recorded: hostile ones go up to 2^64-1 and need not
+// fit the content. Thread-safe. Throws Error{Damaged}; the caller says which tree.
 TreePtr decode_tree(ByteView blob, std::size_t* left_out = nullptr);
 
 }  // namespace restic::repo

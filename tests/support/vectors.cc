@@ -2,10 +2,8 @@
 #include "support/vectors.h"
 
 #include <simdjson.h>
-#include <stdlib.h>
 
 #include <fstream>
-#include <map>
 #include <memory>
 #include <stdexcept>
 
@@ -13,17 +11,6 @@
 #include "repo/hex.h"
 
 namespace restic::test {
-
-TempDir::TempDir() {
-  std::string pattern = (std::filesystem::temp_directory_path() / "restic-test-XXXXXX").string();
-  if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("cannot make a temporary folder");
-  path_ = pattern;
-}
-
-TempDir::~TempDir() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
-}
 
 struct Json::Node {
   std::shared_ptr<simdjson::dom::parser> parser;  // owns what `element` points into

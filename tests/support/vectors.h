@@ -14,19 +14,6 @@
 
 namespace restic::test {
 
-// A folder of its own that goes with everything in it.
-class TempDir {
- public:
-  TempDir();
-  ~TempDir();
-  TempDir(const TempDir&) = delete;
-  TempDir& operator=(const TempDir&) = delete;
-  const std::filesystem::path& path() const noexcept { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
-
 // A JSON value of a vector file, read without ceremony: a missing member or a wrong type throws. Copies are
 // cheap.
 class Json {
