@@ -7,6 +7,7 @@
 #include "support/fake_backend.h"
 #include "support/temporary_folder.h"
 #include "transport/local_backend.h"
+#include "transport/rclone_backend.h"
 
 namespace restic::test {
 namespace {
@@ -44,12 +45,20 @@ std::unique_ptr<Backend> open_local(const std::string& folder) {
   return std::make_unique<transport::LocalBackend>(folder, 0);
 }
 
+std::unique_ptr<Backend> open_rclone(const std::string& folder) {
+  static Log log(Log::Sink::Nothing);
+  return std::make_unique<transport::RcloneBackend>(
+      transport::RcloneCommand{"rclone", {"serve", "restic", "--stdio", "--b2-hard-delete"}},
+      ":local:" + folder, transport::RcloneLimits{}, transport::RestLimits{}, log);
+}
+
 }  // namespace
 
 std::vector<BackendMaker> all_backends() {
   return {
       {"Fake", [] { return std::make_unique<FakeUnderTest>(); }},
       {"Local", [] { return std::make_unique<FolderUnderTest>(open_local); }},
+      {"Rclone", [] { return std::make_unique<FolderUnderTest>(open_rclone); }},
   };
 }
 

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT
+#include "transport/h2_stream.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+#include <utility>
+
+namespace restic::transport {
+namespace {
+
+// Enough of an error page to explain a failure.
+constexpr std::uint64_t kErrorBodyLimit = 4096;
+// Bodies without an announced length start with this much room and double.
+constexpr std::size_t kFirstRoom = 16384;
+
+std::optional<std::uint64_t> parse_number(std::string_view text) {
+  std::uint64_t number = 0;
+  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (failure != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
+}  // namespace
+
+H2Stream::H2Stream(HttpRequest request, HttpDone done, Clock::time_point now)
+    : request_(std::move(request)), done_(std::move(done)), started_(now), last_progress_(now) {}
+
+void H2Stream::set_problem(Error error) {
+  if (!problem_) problem_ = std::move(error);
+}
+
+void H2Stream::on_header(std::string_view name, std::string_view value) {
+  if (name == ":status") {
+    response_.status = static_cast<int>(parse_number(value).value_or(0));
+  } else if (name == "content-length") {
+    announced_ = parse_number(value);
+  } else if (name == "content-range") {
+    // "bytes 0-99/1234"; "*" in place of the size says nothing.
+    const std::size_t slash = value.rfind('/');
+    if (slash != std::string_view::npos) response_.full_size = parse_number(value.substr(slash + 1));
+  }
+}
+
+void H2Stream::on_headers_end() {
+  if (headers_seen_ || response_.status < 200) return;  // trailers, or 1xx before the answer
+  headers_seen_ = true;
+  if (!success()) return;
+  if (announced_.value_or(0) > request_.body_limit) {
+    set_problem({Errc::Damaged, request_.path + " has " + std::to_string(*announced_) +
+                                    " bytes, more than the " + std::to_string(request_.body_limit) +
+                                    " it may have"});
+    return;
+  }
+  if (announced_) response_.body.resize(static_cast<std::size_t>(*announced_));
+}
+
+void H2Stream::on_data(ByteView data) {
+  if (problem_) return;
+  const std::uint64_t limit = success() ? request_.body_limit : kErrorBodyLimit;
+  if (data.size() > limit - received_) {
+    if (success()) {
+      set_problem({Errc::Damaged,
+                   request_.path + " has more than the " + std::to_string(limit) + " bytes it may have"});
+      return;
+    }
+    data = data.first(static_cast<std::size_t>(limit - received_));
+  }
+  if (data.size() > response_.body.size() - received_) {
+    const std::size_t needed = received_ + data.size();
+    response_.body.resize(std::max({needed, kFirstRoom, 2 * response_.body.size()}));
+  }
+  if (!data.empty()) std::memcpy(response_.body.data() + received_, data.data(), data.size());
+  received_ += data.size();
+}
+
+void H2Stream::on_end() { ended_ = true; }
+
+std::size_t H2Stream::take_body(std::uint8_t* to, std::size_t room) {
+  const std::size_t size = std::min(room, static_cast<std::size_t>(body_size()) - sent_);
+  if (size != 0) std::memcpy(to, request_.body->data() + sent_, size);
+  sent_ += size;
+  return size;
+}
+
+bool H2Stream::expired(Clock::time_point now) const noexcept {
+  return now - last_progress_ >= request_.deadline.idle || now - started_ >= request_.deadline.total;
+}
+
+void H2Stream::complete(const Error& otherwise) {
+  const HttpDone done = std::move(done_);
+  if (problem_) return done(std::move(*problem_));
+  if (!ended_ || !headers_seen_) return done(otherwise);
+  if (success() && announced_ && *announced_ != received_) {
+    return done(Error(Errc::Unavailable, "the answer for " + request_.path + " ended after " +
+                                             std::to_string(received_) + " of " +
+                                             std::to_string(*announced_) + " bytes"));
+  }
+  response_.body.resize(received_);
+  done(std::move(response_));
+}
+
+}  // namespace restic::transport

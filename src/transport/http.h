@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "transport/backend.h"
+
+namespace restic::transport {
+
+// How long one attempt may take. Waiting in a queue of ours does not count.
+struct HttpDeadline {
+  std::chrono::milliseconds idle;   // without a byte in either direction
+  std::chrono::milliseconds total;  // from the start of the attempt, however it trickles
+};
+
+struct HttpRequest {
+  std::string method;
+  std::string path;                // with query, percent-encoded: "/keys/", "/?create=true"
+  std::optional<ByteRange> range;  // GET: asks for these bytes only
+  SharedBytes body;                // POST; null: no body
+  std::uint64_t body_limit = 0;    // a 2xx answer with more bytes than that is Damaged
+  Urgency urgency = Urgency::Demand;
+  HttpDeadline deadline;
+};
+
+// A complete answer, whatever its status. Bodies of answers other than 2xx are cut off after a few KiB.
+struct HttpResponse {
+  int status = 0;
+  std::optional<std::uint64_t> full_size;  // of the file, from Content-Range
+  Bytes body;
+};
+
+// An Error says that there is no complete answer: Unavailable (the connection or the stream broke, the body
+// ended before its announced length), Timeout, Damaged (larger than its limit), Cancelled.
+using HttpDone = std::function<void(Result<HttpResponse>)>;
+
+// Something that carries HTTP requests. `send` is thread-safe, returns at once and calls `done` exactly once,
+// on a thread of the channel's own; `done` must not block and may send. The destructor completes what is left
+// (Cancelled).
+class HttpChannel {
+ public:
+  virtual ~HttpChannel() = default;
+  virtual void send(HttpRequest request, HttpDone done) = 0;
+};
+
+}  // namespace restic::transport

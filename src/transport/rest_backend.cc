@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: MIT
+#include "transport/rest_backend.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "transport/file_names.h"
+#include "transport/rest_list.h"
+
+namespace restic::transport {
+namespace {
+
+constexpr int kNotFound = 404;
+
+bool is_success(int status) { return status >= 200 && status < 300; }
+
+std::string path_of(const FileName& file) { return "/" + file.path(); }
+std::string path_of(FileType type) { return "/" + std::string(folder_of(type)) + "/"; }
+
+// What a status other than success means. `what` is the sentence's start: "cannot read data/ab…".
+Error status_error(const HttpResponse& response, const std::string& what) {
+  std::string said(as_text(ByteView(response.body)));
+  said.erase(std::remove_if(said.begin(), said.end(), [](char c) { return c < ' ' || c == 0x7f; }),
+             said.end());
+  const std::string message = what + ": the remote answered " + std::to_string(response.status) +
+                              (said.empty() ? "" : " (" + said + ")");
+  switch (response.status) {
+    case 401:
+    case 403:
+      return {Errc::Denied, message};
+    case 408:
+    case 504:
+      return {Errc::Timeout, message};
+    case 413:
+    case 507:
+      return {Errc::Full, message};
+    case 416:
+      return {Errc::Damaged, message};
+    case 400:
+    case 405:
+      return {Errc::Io, message};
+    default:
+      return {Errc::Unavailable, message};
+  }
+}
+
+Error missing_error(const FileName& file) {
+  return {Errc::NotFound, file.path() + " does not exist in the repository"};
+}
+
+Error doubtful_error(const FileName& file) {
+  return {Errc::Unavailable, "the remote does not give " + file.path() + ", though it seems to have it"};
+}
+
+// No repository has a file of this name, so that asking for it costs next to nothing.
+constexpr const char* kProbePath = "/file-that-is-not-there";
+
+}  // namespace
+
+RestBackend::RestBackend(HttpChannel& channel, const RestLimits& limits)
+    : channel_(channel), limits_(limits) {}
+
+HttpRequest RestBackend::request(const char* method, std::string path, const HttpDeadline& deadline) const {
+  HttpRequest made;
+  made.method = method;
+  made.path = std::move(path);
+  made.deadline = deadline;
+  return made;
+}
+
+void RestBackend::probe(StatusDone done) {
+  channel_.send(request("GET", kProbePath, limits_.list),
+                [done = std::move(done)](Result<HttpResponse> result) {
+                  if (!result.ok()) return done(result.error());
+                  const HttpResponse response = result.take();
+                  if (response.status >= 500)
+                    return done(status_error(response, "cannot reach the repository"));
+                  done(Unit{});
+                });
+}
+
+void RestBackend::refuse(const Error& reason, std::function<void(Error)> done) {
+  channel_.send(request("GET", kProbePath, limits_.list),
+                [reason, done = std::move(done)](const Result<HttpResponse>&) { done(reason); });
+}
+
+void RestBackend::get(HttpRequest request, const FileName& file, LoadDone done) {
+  const std::optional<ByteRange> range = request.range;
+  channel_.send(std::move(request), [this, file, range, done = std::move(done)](Result<HttpResponse> result) {
+    if (!result.ok()) return done(result.error());
+    HttpResponse response = result.take();
+    if (response.status == kNotFound) return confirm_missing(file, done);
+    if (!is_success(response.status)) return done(status_error(response, "cannot read " + file.path()));
+    if (!range) return done(std::move(response.body));
+    const std::string wanted = std::to_string(range->length) + " bytes at " + std::to_string(range->offset);
+    if (response.full_size &&
+        (*response.full_size < range->offset || *response.full_size - range->offset < range->length)) {
+      return done(Error(Errc::Damaged, file.path() + " ends at " + std::to_string(*response.full_size) +
+                                           ", before the end of the " + wanted));
+    }
+    if (response.status != 206 && range->offset != 0) {
+      return done(Error(Errc::Unavailable,
+                        "the remote ignored that only a part of " + file.path() + " was asked for"));
+    }
+    if (response.body.size() != range->length) {
+      return done(Error(Errc::Damaged, "the remote sent " + std::to_string(response.body.size()) +
+                                           " of the " + wanted + " of " + file.path()));
+    }
+    done(std::move(response.body));
+  });
+}
+
+void RestBackend::load(const FileName& file, std::uint64_t limit, Urgency urgency, LoadDone done) {
+  if (const auto problem = name_problem(file)) return refuse(*problem, std::move(done));
+  HttpRequest wanted = request("GET", path_of(file), limits_.read);
+  wanted.body_limit = limit;
+  wanted.urgency = urgency;
+  get(std::move(wanted), file, std::move(done));
+}
+
+void RestBackend::load_range(const FileName& file, ByteRange range, Urgency urgency, LoadDone done) {
+  if (const auto problem = name_problem(file)) return refuse(*problem, std::move(done));
+  if (const auto problem = range_problem(file, range)) return refuse(*problem, std::move(done));
+  HttpRequest wanted = request("GET", path_of(file), limits_.read);
+  wanted.range = range;
+  wanted.body_limit = range.length;
+  wanted.urgency = urgency;
+  get(std::move(wanted), file, std::move(done));
+}
+
+void RestBackend::list(FileType type, ListDone done) {
+  if (type == FileType::Config) {
+    return refuse({Errc::Usage, "config is a file, not a folder"}, std::move(done));
+  }
+  HttpRequest wanted = request("GET", path_of(type), limits_.list);
+  wanted.body_limit = limits_.list_body;
+  channel_.send(std::move(wanted), [type, done = std::move(done)](Result<HttpResponse> result) {
+    const auto files = [&]() -> Result<std::vector<FileInfo>> {
+      try {
+        HttpResponse response = result.take();
+        // rclone answers an empty list for a folder that is not there, and 404 for every error.
+        if (response.status == kNotFound) response.status = 502;
+        if (!is_success(response.status)) {
+          return status_error(response, std::string("cannot list ") + folder_of(type));
+        }
+        return parse_rest_list(std::move(response.body));
+      } catch (const Error& error) {
+        return error;
+      } catch (const std::exception& failure) {
+        return Error(Errc::Io, std::string("cannot list ") + folder_of(type) + ": " + failure.what());
+      }
+    };
+    done(files());
+  });
+}
+
+void RestBackend::save(const FileName& file, SharedBytes content, StatusDone done) {
+  if (const auto problem = name_problem(file)) return refuse(*problem, std::move(done));
+  if (file.type != FileType::Config) return post(file, content, std::move(done));
+  constexpr std::uint64_t kAnySize = std::uint64_t{1} << 20U;
+  load(file, kAnySize, Urgency::Demand,
+       [this, file, content, done = std::move(done)](const Result<Bytes>& there) {
+         if (there.ok()) return done(Error(Errc::Usage, "there is a repository already: it has a config"));
+         if (there.error().code() != Errc::NotFound) return done(there.error());
+         post(file, content, done);
+       });
+}
+
+void RestBackend::post(const FileName& file, const SharedBytes& content, StatusDone done) {
+  HttpRequest wanted = request("POST", path_of(file), limits_.write);
+  wanted.body = content;
+  wanted.body_limit = 4096;
+  channel_.send(std::move(wanted),
+                [this, file, content, done = std::move(done)](Result<HttpResponse> result) {
+                  if (!result.ok()) return done(result.error());
+                  HttpResponse response = result.take();
+                  if (is_success(response.status)) return done(Unit{});
+                  const Error refusal = status_error(response, "cannot save " + file.path());
+                  if (response.status == 403 && file.type != FileType::Config)
+                    return compare_saved(file, content, refusal, done);
+                  done(refusal);
+                });
+}
+
+void RestBackend::compare_saved(const FileName& file, const SharedBytes& content, const Error& refusal,
+                                StatusDone done) {
+  load(file, content->size(), Urgency::Demand,
+       [content, refusal, done = std::move(done)](const Result<Bytes>& there) {
+         if (there.ok() && there.value() == *content) return done(Unit{});
+         done(refusal);
+       });
+}
+
+void RestBackend::remove(const FileName& file, StatusDone done) {
+  if (const auto problem = name_problem(file)) return refuse(*problem, std::move(done));
+  HttpRequest wanted = request("DELETE", path_of(file), limits_.write);
+  wanted.body_limit = 4096;
+  channel_.send(std::move(wanted), [this, file, done = std::move(done)](Result<HttpResponse> result) {
+    if (!result.ok()) return done(result.error());
+    const HttpResponse response = result.take();
+    if (response.status == kNotFound) return confirm_missing(file, done);
+    if (!is_success(response.status)) return done(status_error(response, "cannot remove " + file.path()));
+    done(Unit{});
+  });
+}
+
+void RestBackend::create(StatusDone done) {
+  HttpRequest wanted = request("POST", "/?create=true", limits_.write);
+  wanted.body_limit = 4096;
+  wanted.body = std::make_shared<const Bytes>();
+  channel_.send(std::move(wanted), [done = std::move(done)](Result<HttpResponse> result) {
+    if (!result.ok()) return done(result.error());
+    const HttpResponse response = result.take();
+    if (!is_success(response.status))
+      return done(status_error(response, "cannot make the repository's folders"));
+    done(Unit{});
+  });
+}
+
+void RestBackend::confirm_missing(const FileName& file, std::function<void(Error)> done) {
+  if (file.type != FileType::Config && file.type != FileType::Pack)
+    return confirm_by_list(file, std::move(done));
+  const bool is_config = file.type == FileType::Config;
+  HttpRequest witness = is_config ? request("GET", path_of(FileType::Key), limits_.list)
+                                  : request("GET", path_of(FileName{FileType::Config, ""}), limits_.read);
+  witness.body_limit = limits_.list_body;
+  channel_.send(std::move(witness), [this, file, done = std::move(done)](const Result<HttpResponse>& result) {
+    if (!result.ok()) return done(result.error());
+    if (!is_success(result.value().status)) return done(doubtful_error(file));
+    ask_again(file, done);
+  });
+}
+
+void RestBackend::confirm_by_list(const FileName& file, std::function<void(Error)> done) {
+  list(file.type, [file, done = std::move(done)](const Result<std::vector<FileInfo>>& result) {
+    if (!result.ok()) return done(result.error());
+    const auto& files = result.value();
+    const bool there =
+        std::any_of(files.begin(), files.end(), [&](const auto& info) { return info.name == file.name; });
+    done(there ? doubtful_error(file) : missing_error(file));
+  });
+}
+
+void RestBackend::ask_again(const FileName& file, std::function<void(Error)> done) {
+  HttpRequest wanted = request("GET", path_of(file), limits_.read);
+  wanted.range = ByteRange{0, 1};
+  wanted.body_limit = 1;
+  channel_.send(std::move(wanted), [file, done = std::move(done)](const Result<HttpResponse>& result) {
+    if (!result.ok()) return done(result.error());
+    done(result.value().status == kNotFound ? missing_error(file) : doubtful_error(file));
+  });
+}
+
+}  // namespace restic::transport
