@@ -16,8 +16,8 @@ struct SessionOptions {
   std::string source;      // shown by mount(8) and df: the REPOSITORY argument
   std::string mountpoint;  // absolute
   bool read_only = false;  // the whole mount refuses writes: no branch may be given
-  // Other users may enter. Then the kernel checks modes, owners and ACLs as recorded, asked for or not: a backup holds
-  // what its users may not see of each other.
+  // Other users may enter. Then the kernel checks modes, owners and ACLs as recorded, asked for or not: a
+  // backup holds what its users may not see of each other.
   bool allow_other = false, allow_root = false, default_permissions = false;
   bool debug = false;     // log every request on stderr
   unsigned threads = 16;  // FUSE workers at most
@@ -34,8 +34,8 @@ class Session {
 
   // Mounts; throws Error with the reason in a sentence. Starts no thread.
   void mount();
-  // Serves until unmounted from outside or `stop()`; `ready` runs once requests are being answered. Blocks; returns
-  // when all workers have ended, and nothing is mounted any more.
+  // Serves until unmounted from outside or `stop()`; `ready` runs once requests are being answered. Blocks;
+  // returns when all workers have ended, and nothing is mounted any more.
   void run(const std::function<void()>& ready);
   // Ends `run` soon. Async-signal-safe; may come at any time in the life of the object.
   void stop() noexcept;

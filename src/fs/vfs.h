@@ -23,8 +23,8 @@ namespace restic::fs {
 using NodeId = std::uint64_t;  // dense, 1 is the root; not the inode number that stat shows
 inline constexpr NodeId kRootNode = 1;
 
-// How long the kernel may believe an answer, in seconds: for ever inside a snapshot; shortly in the folders of
-// snapshots, which change (they are invalidated when they do, so this only bounds a missed message).
+// How long the kernel may believe an answer, in seconds: for ever inside a snapshot; shortly in the folders
+// of snapshots, which change (they are invalidated when they do, so this only bounds a missed message).
 inline constexpr double kForever = 1e9;
 inline constexpr double kShortly = 1.0;
 
@@ -51,13 +51,14 @@ struct ReadPiece {
 using Interrupted = std::function<bool()>;
 
 struct VfsOptions {
-  std::vector<std::string> hosts, tags, paths;  // selection; empty: all. A tag may be a list "a,b": all of them
-  std::vector<std::string> path_templates;      // empty: ids/%i snapshots/%T hosts/%h/%T tags/%t/%T
-  std::string time_template;                    // strftime; empty: RFC 3339 with the stored offset
-  std::chrono::milliseconds refresh{60'000};    // how old the list of snapshots may be
-  std::optional<std::uint32_t> uid, gid;        // shown instead of the recorded owners
-  std::uint32_t umask = 0;                      // taken off every mode
-  std::uint32_t meta_uid = 0, meta_gid = 0;     // who owns the folders that are not in a snapshot
+  std::vector<std::string> hosts, tags,
+      paths;                                  // selection; empty: all. A tag may be a list "a,b": all of them
+  std::vector<std::string> path_templates;    // empty: ids/%i snapshots/%T hosts/%h/%T tags/%t/%T
+  std::string time_template;                  // strftime; empty: RFC 3339 with the stored offset
+  std::chrono::milliseconds refresh{60'000};  // how old the list of snapshots may be
+  std::optional<std::uint32_t> uid, gid;      // shown instead of the recorded owners
+  std::uint32_t umask = 0;                    // taken off every mode
+  std::uint32_t meta_uid = 0, meta_gid = 0;   // who owns the folders that are not in a snapshot
 };
 
 // A text file in the root that is made anew at each open, such as `.status`.
@@ -75,13 +76,14 @@ struct RootEntry {
 class OpenDir;
 class OpenFile;
 
-// The read-only tree that a repository is shown as: folders of snapshots by id, time, host and tag, and below them
-// what restic recorded (FORMAT: restic mount, trees and nodes). Knows no FUSE; its operations are those of a FUSE
-// low-level file system. Thread-safe. An operation may block on the network; no lock is held meanwhile. Failures are
-// Error, never an absent name or an empty folder; absence is std::nullopt.
+// The read-only tree that a repository is shown as: folders of snapshots by id, time, host and tag, and below
+// them what restic recorded (FORMAT: restic mount, trees and nodes). Knows no FUSE; its operations are those
+// of a FUSE low-level file system. Thread-safe. An operation may block on the network; no lock is held
+// meanwhile. Failures are Error, never an absent name or an empty folder; absence is std::nullopt.
 //
-// File size: stat shows the size that restic recorded; reads give the content that the blobs have, which is the same
-// unless the repository was tampered with (then the kernel's cache is bypassed, so that all content can be read).
+// File size: stat shows the size that restic recorded; reads give the content that the blobs have, which is
+// the same unless the repository was tampered with (then the kernel's cache is bypassed, so that all content
+// can be read).
 class Vfs {
  public:
   // `repository` and `log` must outlive the Vfs. Does no I/O and starts no thread.
@@ -94,13 +96,14 @@ class Vfs {
   void add_text_file(TextFile file);
   void add_root_entry(RootEntry entry);
 
-  // Reads the list of snapshots. To be called once before the first request, and whenever a new snapshot must show at
-  // once. Blocks; on failure throws, and what was shown stays.
+  // Reads the list of snapshots. To be called once before the first request, and whenever a new snapshot must
+  // show at once. Blocks; on failure throws, and what was shown stays.
   void load_snapshots();
-  // Starts the thread that keeps the list fresh. `changed` is told every name whose meaning changed and its folder; it
-  // is called with no lock held.
+  // Starts the thread that keeps the list fresh. `changed` is told every name whose meaning changed and its
+  // folder; it is called with no lock held.
   void start(std::function<void(NodeId folder, const std::string& name)> changed);
-  // Ends the thread; whoever waits in an operation gets Error{Cancelled} soon, and so does whoever comes later.
+  // Ends the thread; whoever waits in an operation gets Error{Cancelled} soon, and so does whoever comes
+  // later.
   void shut_down();
 
   std::optional<Entry> lookup(NodeId parent, std::string_view name);
@@ -111,10 +114,11 @@ class Vfs {
   std::optional<Entry> attributes(NodeId node);
   std::optional<std::string> read_link(NodeId node);
 
-  // A folder as it was when it was opened; cookies stay valid for as long as it is open. Null: gone, or no folder.
+  // A folder as it was when it was opened; cookies stay valid for as long as it is open. Null: gone, or no
+  // folder.
   std::shared_ptr<OpenDir> open_dir(NodeId node);
-  // Calls `sink` for the entries behind `cookie` (0: the beginning) until it returns false: that entry was not taken.
-  // With `plus` every entry that was taken counts as one lookup, except "." and "..".
+  // Calls `sink` for the entries behind `cookie` (0: the beginning) until it returns false: that entry was
+  // not taken. With `plus` every entry that was taken counts as one lookup, except "." and "..".
   using DirSink = std::function<bool(const DirEntry&)>;
   void read_dir(OpenDir& dir, std::uint64_t cookie, bool plus, const DirSink& sink);
   // Whether the kernel may keep the listing: true inside snapshots.

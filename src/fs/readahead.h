@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+
+namespace restic::fs {
+
+// Decides how far to fetch ahead in one open file. Knows bytes only. Reads count as sequential while they
+// stay near the furthest byte read, for the kernel sends its own read-ahead out of order. The window is twice
+// what was read in a row, from kSmallest to kLargest; a reader that jumps gets nothing ahead. Not
+// thread-safe.
+class Readahead {
+ public:
+  static constexpr std::uint64_t kSmallest = 1ULL << 20U;
+  static constexpr std::uint64_t kLargest = 32ULL << 20U;
+
+  struct Range {
+    std::uint64_t begin = 0, end = 0;
+    bool empty() const { return begin >= end; }
+  };
+
+  // A read of [offset, offset + size) happens: what to fetch ahead of it now, never more than `room` bytes,
+  // nothing that was asked for already. Asked in big steps: empty most of the time.
+  Range next(std::uint64_t offset, std::uint64_t size, std::uint64_t file_size, std::uint64_t room);
+
+  // Of a sequential reader: what lies before this byte it has left behind. Else 0.
+  std::uint64_t passed() const;
+
+ private:
+  std::uint64_t furthest_ = 0;   // end of the furthest read of this run
+  std::uint64_t run_begin_ = 0;  // where it began
+  std::uint64_t asked_ = 0;      // everything before it was asked for
+};
+
+}  // namespace restic::fs

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT
+#include "fs/snapshot_view.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace restic::fs {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kPatience = 2s;        // of a look after a rest
+constexpr int kRefreshesToRest = 10;  // without a look
+
+}  // namespace
+
+SnapshotView::SnapshotView(repo::Repository& repository, const VfsOptions& options, Log& log)
+    : repository_(repository),
+      options_(options),
+      log_(log),
+      dirs_(std::make_shared<SnapshotDirs>(std::span<const repo::Snapshot>(), options)) {}
+
+SnapshotView::~SnapshotView() { stop(); }
+
+void SnapshotView::load() {
+  std::vector<repo::Id> shown;
+  SnapshotDirsPtr before;
+  {
+    std::unique_lock lock(mutex_);
+    turn_.wait(lock, [this] { return !loading_; });
+    loading_ = true;
+    shown = shown_;
+    before = dirs_;
+  }
+  const bool first = before->root().time == repo::Timestamp{} && shown.empty();
+  SnapshotDirsPtr after;
+  try {
+    const repo::SnapshotList list = repository_.snapshots();
+    std::vector<repo::Id> ids;
+    ids.reserve(list.snapshots.size());
+    for (const auto& snapshot : list.snapshots) ids.push_back(snapshot.id);
+    std::sort(ids.begin(), ids.end());
+    if (ids != shown) {
+      const bool grown = !std::includes(shown.begin(), shown.end(), ids.begin(), ids.end());
+      if (grown && !first) repository_.refresh_index();
+      after = std::make_shared<SnapshotDirs>(list.snapshots, options_);
+      shown = std::move(ids);
+    }
+  } catch (...) {
+    finish_load();
+    throw;
+  }
+  Changed changed;
+  {
+    std::lock_guard lock(mutex_);
+    if (after) {
+      dirs_ = after;
+      shown_ = std::move(shown);
+      changed = changed_;
+    }
+  }
+  finish_load();
+  if (changed) changed(*before, *after);
+}
+
+void SnapshotView::finish_load() {
+  std::lock_guard lock(mutex_);
+  loading_ = false;
+  last_load_ = Clock::now();
+  ++loads_;
+  turn_.notify_all();
+}
+
+void SnapshotView::start(Changed changed) {
+  std::lock_guard lock(mutex_);
+  if (started_) return;
+  changed_ = std::move(changed);
+  started_ = true;
+  last_look_ = Clock::now();
+  thread_ = std::thread([this] { keep_fresh(); });
+}
+
+void SnapshotView::stop() {
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+    turn_.notify_all();
+  }
+  if (thread_.joinable()) thread_.join();
+}
+
+SnapshotDirsPtr SnapshotView::dirs() {
+  std::unique_lock lock(mutex_);
+  const auto now = Clock::now();
+  last_look_ = now;
+  if (started_ && !stopping_ && now - last_load_ > 2 * options_.refresh) {
+    const auto seen = loads_;
+    turn_.notify_all();
+    turn_.wait_until(lock, now + kPatience, [&] { return loads_ != seen || stopping_; });
+  }
+  return dirs_;
+}
+
+void SnapshotView::keep_fresh() {
+  std::unique_lock lock(mutex_);
+  while (!stopping_) {
+    const bool resting = Clock::now() - last_look_ > kRefreshesToRest * options_.refresh;
+    if (resting) {
+      turn_.wait(lock);
+      continue;
+    }
+    const auto due = last_load_ + options_.refresh;
+    if (Clock::now() < due) {
+      turn_.wait_until(lock, due);
+      continue;
+    }
+    lock.unlock();
+    try {
+      load();
+    } catch (const std::exception& failure) {
+      log_.warning(std::string("the list of snapshots could not be refreshed: ") + failure.what());
+    }
+    lock.lock();
+  }
+}
+
+}  // namespace restic::fs
