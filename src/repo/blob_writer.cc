@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: MIT
+#include "repo/blob_writer.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "repo/compression.h"
+#include "repo/crypto.h"
+#include "repo/index_file.h"
+#include "repo/pack_header.h"
+#include "repo/sealed_file.h"
+
+namespace restic::repo {
+namespace {
+
+using transport::FileName;
+using transport::FileType;
+
+// What a thread works in from blob to blob.
+struct Scratch {
+  Bytes compressed;
+  Bytes checked;
+
+  static Scratch& of_this_thread() {
+    thread_local Scratch scratch;
+    return scratch;
+  }
+};
+
+bool equal(ByteView a, ByteView b) { return std::ranges::equal(a, b); }
+
+// Whether `sealed` opens to `payload`.
+bool opens_to(const Crypto& crypto, ByteView sealed, ByteView payload, Bytes& scratch) {
+  scratch.assign(sealed.begin(), sealed.end());
+  ByteView opened;
+  return crypto.open_in_place(scratch, opened) && equal(opened, payload);
+}
+
+bool decompresses_to(ByteView compressed, ByteView plain, Bytes& scratch) {
+  scratch.resize(plain.size());
+  return decompress_into(compressed, scratch) && equal(scratch, plain);
+}
+
+Error as_error(const std::exception& problem) {
+  if (const auto* error = dynamic_cast<const Error*>(&problem)) return *error;
+  return {Errc::Io, problem.what()};
+}
+
+Error gone_wrong(const BlobKey& key) {
+  return {Errc::Damaged, "blob " + key.id.short_hex() +
+                             " did not read back as it was written, before upload: this machine's memory or "
+                             "processor may be faulty"};
+}
+
+}  // namespace
+
+Added& Added::operator+=(const Added& other) {
+  data_blobs += other.data_blobs;
+  tree_blobs += other.tree_blobs;
+  plain_bytes += other.plain_bytes;
+  packed_bytes += other.packed_bytes;
+  return *this;
+}
+
+BlobWriter::BlobWriter(Repository& repository, MemoryBudget& budget, const Clock& clock,
+                       UploadQueue::MayWrite may_write, std::size_t pack_size)
+    : repository_(repository),
+      index_(repository.index()),
+      compresses_(repository.config().version >= 2),
+      index_writer_(clock, [this](std::vector<PackEntry> packs) { write_index(std::move(packs)); }),
+      uploads_(repository.backend(), std::move(may_write)),
+      data_packs_(
+          budget, [this](FilledPack pack) { upload(std::move(pack)); }, pack_size),
+      tree_packs_(
+          budget, [this](FilledPack pack) { upload(std::move(pack)); }, pack_size) {}
+
+BlobWriter::~BlobWriter() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return stores_.empty() && writes_.empty(); });
+}
+
+StoredBlob BlobWriter::store(BlobType type, ByteView plain) {
+  if (plain.size() > std::numeric_limits<std::uint32_t>::max() - (1U << 20U)) {
+    throw Error(Errc::Usage, "a folder or chunk of more than 4 GiB cannot be stored");
+  }
+  throw_if_failed();
+  const BlobKey key{type, Id::of(plain)};
+  if (index_->contains(key)) return {key.id, {}};
+  // Before the key is known, so that nobody who finds it known can flush without it.
+  const std::uint64_t ticket = begin(stores_);
+  StoredBlob stored{key.id, {}};
+  try {
+    if (note_new(key)) stored.added = pack(key, plain);
+  } catch (const std::exception& problem) {
+    fail(as_error(problem));
+    end(stores_, ticket);
+    throw;
+  }
+  end(stores_, ticket);
+  return stored;
+}
+
+bool BlobWriter::has(const BlobKey& key) const {
+  if (index_->contains(key)) return true;
+  const KnownBlobs& blobs = shard(key);
+  const std::lock_guard lock(blobs.mutex);
+  return blobs.keys.contains(key);
+}
+
+void BlobWriter::flush(const std::stop_token& stop) {
+  wait_for(stores_, stop);
+  data_packs_.close();
+  tree_packs_.close();
+  // Later calls of store() may still fill room in the packs just closed.
+  wait_for(stores_, stop);
+  wait_for(writes_, stop);
+  index_writer_.flush();
+  wait_for(writes_, stop);
+}
+
+void BlobWriter::fail(const Error& error) noexcept {
+  {
+    const std::lock_guard lock(mutex_);
+    if (failure_) return;
+    failure_ = error;
+  }
+  changed_.notify_all();
+}
+
+std::optional<Error> BlobWriter::failure() const {
+  const std::lock_guard lock(mutex_);
+  return failure_;
+}
+
+void BlobWriter::adopt(std::vector<PackEntry> packs) {
+  for (PackEntry& entry : packs) {
+    for (const PackedBlob& blob : entry.blobs) note_new(blob.key);
+    index_writer_.add(std::move(entry));
+  }
+}
+
+std::vector<PackEntry> BlobWriter::give_up() {
+  const auto settle = [this] {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return stores_.empty() && writes_.empty(); });
+  };
+  settle();
+  index_writer_.flush();
+  settle();
+  const std::lock_guard lock(mutex_);
+  return std::exchange(without_index_, {});
+}
+
+bool BlobWriter::note_new(const BlobKey& key) {
+  KnownBlobs& blobs = shard(key);
+  const std::lock_guard lock(blobs.mutex);
+  return blobs.keys.insert(key).second;
+}
+
+void BlobWriter::throw_if_failed() const {
+  const std::lock_guard lock(mutex_);
+  if (failure_) throw Error(*failure_);
+}
+
+std::uint64_t BlobWriter::begin(Tickets& tickets) {
+  const std::lock_guard lock(mutex_);
+  return *tickets.insert(tickets.end(), next_ticket_++);
+}
+
+// The last access to this object of whoever held the ticket.
+void BlobWriter::end(Tickets& tickets, std::uint64_t ticket) {
+  const std::lock_guard lock(mutex_);
+  tickets.erase(ticket);
+  changed_.notify_all();
+}
+
+// Until every ticket taken before this call has ended.
+void BlobWriter::wait_for(const Tickets& tickets, const std::stop_token& stop) {
+  std::unique_lock lock(mutex_);
+  const std::uint64_t until = next_ticket_;
+  const bool done =
+      changed_.wait(lock, stop, [&] { return failure_ || tickets.empty() || *tickets.begin() >= until; });
+  if (failure_) throw Error(*failure_);
+  if (!done) throw Error(Errc::Cancelled, "stopped before everything was stored");
+}
+
+Added BlobWriter::pack(const BlobKey& key, ByteView plain) {
+  Scratch& scratch = Scratch::of_this_thread();
+  ByteView payload = plain;
+  std::uint32_t uncompressed_length = 0;
+  if (compresses_ && !plain.empty()) {
+    scratch.compressed.clear();
+    compress(plain, scratch.compressed);
+    // restic keeps what does not shrink compressed as well; every restic reads it either way, and so it costs
+    // less.
+    if (key.type == BlobType::Tree || scratch.compressed.size() < plain.size()) {
+      if (!decompresses_to(scratch.compressed, plain, scratch.checked)) throw Error(gone_wrong(key));
+      payload = scratch.compressed;
+      uncompressed_length = static_cast<std::uint32_t>(plain.size());
+    }
+  }
+  const auto length = static_cast<std::uint32_t>(payload.size() + kSealOverhead);
+  bool reads_back = false;
+  PackWriter& packs = key.type == BlobType::Data ? data_packs_ : tree_packs_;
+  packs.add(key, length, uncompressed_length, [&](std::span<std::uint8_t> room) {
+    repository_.crypto().seal(payload, room);
+    reads_back = opens_to(repository_.crypto(), room, payload, scratch.checked);
+    if (!reads_back) fail(gone_wrong(key));
+  });
+  if (!reads_back) throw Error(gone_wrong(key));
+
+  Added added;
+  (key.type == BlobType::Data ? added.data_blobs : added.tree_blobs) = 1;
+  added.plain_bytes = plain.size();
+  added.packed_bytes = length + header_entry_size(uncompressed_length != 0);
+  return added;
+}
+
+void BlobWriter::upload(FilledPack filled) {
+  const std::uint64_t ticket = begin(writes_);
+  auto pack = std::make_shared<FilledPack>(std::move(filled));
+  repository_.pool().submit([this, ticket, pack] {
+    try {
+      throw_if_failed();
+      auto finished = std::make_shared<FinishedPack>(finish_pack(std::move(*pack), repository_.crypto()));
+      const std::uint64_t size = finished->content->size();
+      SharedBytes content = std::move(finished->content);
+      uploads_.save({FileType::Pack, finished->entry.pack.hex()}, std::move(content),
+                    [this, ticket, finished, size](const Status& status) {
+                      if (status.ok()) {
+                        uploaded_bytes_.fetch_add(size, std::memory_order_relaxed);
+                        index_writer_.add(std::move(finished->entry));
+                      } else {
+                        fail(status.error());
+                      }
+                      finished->charged = {};
+                      end(writes_, ticket);
+                    });
+    } catch (const std::exception& problem) {
+      fail(as_error(problem));
+      *pack = {};
+      end(writes_, ticket);
+    }
+  });
+}
+
+void BlobWriter::write_index(std::vector<PackEntry> packs) {
+  const std::uint64_t ticket = begin(writes_);
+  auto shared = std::make_shared<std::vector<PackEntry>>(std::move(packs));
+  const auto ended = [this, ticket, shared](const Status& status) {
+    if (!status.ok()) {
+      fail(status.error());
+      const std::lock_guard lock(mutex_);
+      without_index_.insert(without_index_.end(), shared->begin(), shared->end());
+    }
+    end(writes_, ticket);
+  };
+  repository_.pool().submit([this, shared, ended] {
+    SharedBytes stored;
+    FileName file{FileType::Index, {}};
+    try {
+      stored = std::make_shared<const Bytes>(seal_file(repository_.crypto(), repository_.config().version,
+                                                       file.type, encode_index_file(*shared)));
+      file.name = Id::of(*stored).hex();
+    } catch (const std::exception& problem) {
+      return ended(as_error(problem));
+    }
+    uploads_.save(std::move(file), std::move(stored), ended);
+  });
+}
+
+}  // namespace restic::repo

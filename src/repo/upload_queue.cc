@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+#include "repo/upload_queue.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+namespace restic::repo {
+
+UploadQueue::UploadQueue(transport::Backend& backend, MayWrite may_write)
+    : backend_(backend), may_write_(std::move(may_write)), at_once_(std::max(1U, backend.parallelism())) {}
+
+UploadQueue::~UploadQueue() {
+  std::unique_lock lock(mutex_);
+  idle_.wait(lock, [&] { return running_ == 0 && waiting_.empty(); });
+}
+
+void UploadQueue::save(transport::FileName file, SharedBytes content, transport::StatusDone done) {
+  Job job{std::move(file), std::move(content), std::move(done)};
+  {
+    const std::lock_guard lock(mutex_);
+    if (running_ == at_once_) {
+      waiting_.push_back(std::move(job));
+      return;
+    }
+    ++running_;
+  }
+  start(std::move(job));
+}
+
+// Once the save is on its way nothing here is touched any more: it may be the last, and somebody waits to
+// destroy us.
+void UploadQueue::start(Job job) {
+  const auto ended = [this, done = std::move(job.done)](const Status& status) {
+    done(status);
+    Job next;
+    {
+      const std::lock_guard lock(mutex_);
+      if (waiting_.empty()) {
+        if (--running_ == 0) idle_.notify_all();
+        return;
+      }
+      next = std::move(waiting_.front());
+      waiting_.pop_front();
+    }
+    start(std::move(next));
+  };
+  const Status allowed = may_write_();
+  if (!allowed.ok()) return ended(allowed);
+  backend_.save(job.file, std::move(job.content), ended);
+}
+
+}  // namespace restic::repo

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <condition_variable>
+#include <cstddef>
+#include <deque>
+#include <functional>
+#include <mutex>
+
+#include "transport/backend.h"
+
+namespace restic::repo {
+
+// Saves files in the order given, as many at once as the backend finds useful. Thread-safe; never blocks but
+// in its destructor. `done` runs on the backend's thread, or on the one that asks when writing is not
+// allowed.
+class UploadQueue {
+ public:
+  // `may_write` is asked just before a save starts; what it returns instead of success is that save's result.
+  using MayWrite = std::function<Status()>;
+  UploadQueue(transport::Backend& backend, MayWrite may_write);
+  // Waits for every save that was asked for.
+  ~UploadQueue();
+  UploadQueue(const UploadQueue&) = delete;
+  UploadQueue& operator=(const UploadQueue&) = delete;
+
+  void save(transport::FileName file, SharedBytes content, transport::StatusDone done);
+
+ private:
+  struct Job {
+    transport::FileName file;
+    SharedBytes content;
+    transport::StatusDone done;
+  };
+  void start(Job job);
+
+  transport::Backend& backend_;
+  const MayWrite may_write_;
+  const std::size_t at_once_;
+  std::mutex mutex_;
+  std::condition_variable idle_;
+  std::deque<Job> waiting_;  // guarded by mutex_
+  std::size_t running_ = 0;  // guarded by mutex_
+};
+
+}  // namespace restic::repo
