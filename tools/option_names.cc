@@ -14,11 +14,11 @@ constexpr auto kAccepted = std::to_array<std::string_view>(
      "uhelper",   "iversion",   "noiversion",  "lazytime",   "nolazytime",  "loud",          "silent",
      "mand",      "nomand",     "_netdev",     "_rnetdev",   "nofail",      "nouser",        "nousers",
      "owner",     "noowner",    "relatime",    "norelatime", "strictatime", "nostrictatime", "sync",
-     "dirsync",   "symfollow",  "user",        "users",      "nodiratime",  "diratime",      "fsname",
-     "subtype"});
+     "dirsync",   "symfollow",  "nosymfollow", "user",       "users",       "nodiratime",    "diratime",
+     "fsname",    "subtype"});
 
-constexpr auto kKernel = std::to_array<std::string_view>(
-    {"exec", "noexec", "dev", "nodev", "suid", "nosuid", "noatime", "nosymfollow"});
+constexpr auto kKernel =
+    std::to_array<std::string_view>({"exec", "noexec", "dev", "nodev", "suid", "nosuid", "noatime"});
 
 constexpr auto kImpossible =
     std::to_array<std::string_view>({"remount", "bind", "rbind", "move", "private", "rprivate", "shared",

@@ -20,7 +20,9 @@ struct Context {
   // A path as the user means it from here: the shell leaves the "~/" behind a "=" alone.
   std::string path(const std::string& written) const {
     if (written.starts_with("~/") && !home.empty()) return home + written.substr(1);
-    return std::filesystem::absolute(written).lexically_normal().string();
+    std::string path = std::filesystem::absolute(written).lexically_normal().string();
+    if (path.size() > 1 && path.ends_with('/')) path.pop_back();
+    return path;
   }
 };
 
@@ -98,6 +100,8 @@ constexpr auto kRows = std::to_array<OptionRow>({
      [](Options& o, const std::string& v, const Context&) { o.backend.rclone_args = v; }},
     {{"log-file", "PATH", "append the log to this file"},
      [](Options& o, const std::string& v, const Context& c) { o.log_file = c.path(v); }},
+    {{"debug", "", "with -f, print every request of the kernel on stderr"},
+     [](Options& o, const std::string&, const Context&) { o.debug = true; }},
     {{"commit-after", "TIME", "make a snapshot of new/ after so much quiet, or never (30s)"},
      [](Options& o, const std::string& v, const Context&) { o.commit.after = parse_duration(v); }},
     {{"commit-host", "HOST", "the host name of snapshots made from new/"},

@@ -38,7 +38,7 @@ struct Options {
   std::string mountpoint;  // absolute; nothing is known of it yet
   std::string name_space;  // a process id or a path; empty: our own
 
-  bool foreground = false, verbose = false;
+  bool foreground = false, verbose = false, debug = false;
   bool read_only = false, init = false, lock = false;
   bool allow_other = false, allow_root = false, default_permissions = false;
   std::vector<std::string> mount_flags;  // generic ones that the kernel acts on: noexec, nosuid, …

@@ -77,6 +77,7 @@ struct Session::Impl : OpsContext {
 std::string Session::Impl::mount_options() const {
   std::string text = "subtype=restic,fsname=" + quoted(options.source);
   if (options.read_only || branch == nullptr) text += ",ro";
+  for (const std::string& flag : options.mount_flags) text += "," + flag;
   if (options.allow_other) text += ",allow_other";
   if (options.allow_root) text += ",allow_root";
   if (checks_permissions()) text += ",default_permissions";

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/log.h"
 
@@ -19,8 +20,9 @@ struct SessionOptions {
   // Other users may enter. Then the kernel checks modes, owners and ACLs as recorded, asked for or not: a
   // backup holds what its users may not see of each other.
   bool allow_other = false, allow_root = false, default_permissions = false;
-  bool debug = false;     // log every request on stderr
-  unsigned threads = 16;  // FUSE workers at most
+  std::vector<std::string> mount_flags;  // of mount(8), for the kernel: noexec, nosuid, …
+  bool debug = false;                    // log every request on stderr
+  unsigned threads = 16;                 // FUSE workers at most
 };
 
 // The FUSE session: mounts, serves, unmounts. One object a process. Not thread-safe but for `stop`.

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT
+#include "tools/serve_repository.h"
+
+#include <dirent.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <memory>
+#include <system_error>
+#include <utility>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "fs/session.h"
+#include "fs/vfs.h"
+#include "repo/cpu_pool.h"
+#include "repo/repository.h"
+#include "tools/password.h"
+#include "transport/open_backend.h"
+
+namespace restic::tools {
+namespace {
+
+Log::Sink sink_of(const Options& options) {
+  return options.foreground ? Log::Sink::Stderr : Log::Sink::Syslog;
+}
+
+repo::RepositoryOptions repository_options(const Options& options, Startup& startup) {
+  repo::RepositoryOptions wanted;
+  wanted.key_hint = options.key_hint;
+  wanted.memory_bytes = options.memory_bytes;
+  wanted.cache_dir = options.cache_dir;
+  wanted.cache_bytes = options.cache_bytes;
+  wanted.index_progress = [&startup](std::size_t done, std::size_t total) {
+    startup.show_progress(done, total);
+  };
+  return wanted;
+}
+
+fs::VfsOptions vfs_options(const Options& options) {
+  fs::VfsOptions wanted = options.vfs;
+  wanted.meta_uid = ::geteuid();
+  wanted.meta_gid = ::getegid();
+  return wanted;
+}
+
+fs::SessionOptions session_options(const Options& options) {
+  fs::SessionOptions wanted;
+  wanted.source = options.repository;
+  wanted.mountpoint = options.mountpoint;
+  wanted.read_only = options.read_only;
+  wanted.allow_other = options.allow_other;
+  wanted.allow_root = options.allow_root;
+  wanted.default_permissions = options.default_permissions;
+  wanted.mount_flags = options.mount_flags;
+  wanted.debug = options.debug;
+  return wanted;
+}
+
+// What a person would do first. Throws when it does not work.
+void list_snapshots(const std::string& mountpoint) {
+  const std::string folder = mountpoint + "/snapshots";
+  const std::unique_ptr<DIR, int (*)(DIR*)> listing(::opendir(folder.c_str()), &::closedir);
+  errno = listing ? 0 : errno;
+  while (listing && ::readdir(listing.get()) != nullptr) {  // NOLINT(concurrency-mt-unsafe): our own DIR
+  }
+  if (errno != 0)
+    throw Error(Errc::Io, "cannot list " + folder + ": " + std::generic_category().message(errno));
+}
+
+}  // namespace
+
+void serve_repository(const Options& options, std::optional<std::string> password, Startup& startup,
+                      StopSignals& signals) {
+  Log log(sink_of(options), options.verbose ? LogLevel::Debug : LogLevel::Info, options.log_file);
+  const std::unique_ptr<transport::Backend> backend =
+      transport::open_backend(options.location, options.backend, log);
+  repo::CpuPool pool;
+  const std::unique_ptr<repo::Repository> repository =
+      repo::Repository::open(*backend, password_source(std::move(password), startup),
+                             repository_options(options, startup), pool, log);
+  fs::Vfs vfs(*repository, vfs_options(options), log);
+  vfs.load_snapshots();
+  fs::Session session(vfs, nullptr, session_options(options), log);
+  signals.redirect([&session] { session.stop(); });
+  session.mount();
+  std::optional<Error> failure;
+  session.run([&] {
+    try {
+      list_snapshots(options.mountpoint);
+      startup.ready();
+    } catch (const Error& error) {
+      failure = error;
+      session.stop();
+    }
+  });
+  signals.redirect(nullptr);
+  if (failure) throw Error(*failure);
+}
+
+}  // namespace restic::tools
