@@ -27,6 +27,12 @@ class IndexSegment {
   // within.
   static std::optional<IndexSegment> from_block(Bytes block);
 
+  IndexSegment(IndexSegment&&) noexcept = default;
+  IndexSegment& operator=(IndexSegment&&) noexcept = default;
+  IndexSegment(const IndexSegment&) = delete;
+  IndexSegment& operator=(const IndexSegment&) = delete;
+  ~IndexSegment() = default;
+
   const Bytes& block() const { return block_; }
   const Id& file() const;
   std::uint32_t blob_count() const { return blob_count_; }
