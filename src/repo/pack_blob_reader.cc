@@ -306,7 +306,7 @@ void PackBlobReader::finish(const FlightPtr& flight, Result<BlobPtr> result) {
   {
     std::lock_guard lock(mutex_);
     if (!stopping_) {
-      if (result.ok()) cache_.insert(flight->key, result.value(), !flight->demanded);
+      if (result.ok()) cache_.insert(flight->key, result.value(), result.value()->charged, !flight->demanded);
       flights_.erase(flight->key);
     }
   }

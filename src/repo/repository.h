@@ -22,16 +22,17 @@ namespace restic::repo {
 
 class Crypto;  // repo/crypto.h: seals and opens with the master key; the key lives in locked memory
 
-// A password on its way to scrypt. Asked with attempt 1, 2, 3; nullopt: there is none (any more). Only a source that
-// reads a terminal answers more than once. The string is wiped by the caller after use.
+// A password on its way to scrypt. Asked with attempt 1, 2, 3; nullopt: there is none (any more). Only a
+// source that reads a terminal answers more than once. The string is wiped by the caller after use.
 using PasswordSource = std::function<std::optional<std::string>(int attempt)>;
 
 struct RepositoryOptions {
-  std::string key_hint;                         // an id prefix of the key file to try first
-  std::uint64_t memory_bytes = 128ULL << 20U;   // blob cache and flights together
-  std::string cache_dir;                        // "": no local cache
-  std::uint64_t cache_bytes = 0;                // its ceiling
-  // Progress of opening, for the terminal: index files loaded of all. May be called from any thread; may be empty.
+  std::string key_hint;                        // an id prefix of the key file to try first
+  std::uint64_t memory_bytes = 128ULL << 20U;  // blob cache and flights together
+  std::string cache_dir;                       // "": no local cache
+  std::uint64_t cache_bytes = 0;               // its ceiling
+  // Progress of opening, for the terminal: index files loaded of all. May be called from any thread; may be
+  // empty.
   std::function<void(std::size_t done, std::size_t total)> index_progress;
 };
 
@@ -43,9 +44,9 @@ struct SnapshotList {
 // An open repository: keys, config, index, snapshots and the way to blobs. Thread-safe after open().
 class Repository {
  public:
-  // Reads config and keys, loads all index files. Blocks. Throws WrongPassword, NotFound (no repository there),
-  // Unsupported (version), Damaged (names the file), and what the backend throws. `backend`, `pool` and `log` must
-  // outlive the repository.
+  // Reads config and keys, loads all index files. Blocks. Throws WrongPassword, NotFound (no repository
+  // there), Unsupported (version), Damaged (names the file), and what the backend throws. `backend`, `pool`
+  // and `log` must outlive the repository.
   static std::unique_ptr<Repository> open(transport::Backend& backend, const PasswordSource& password,
                                           const RepositoryOptions& options, CpuPool& pool, Log& log);
   virtual ~Repository() = default;
@@ -57,16 +58,20 @@ class Repository {
   virtual Log& log() = 0;
 
   virtual std::shared_ptr<const Index> index() const = 0;
-  // Loads index files not seen yet; when a known one has vanished, starts from scratch. Concurrent calls are merged
-  // into one. Blocks on the network.
+  // Loads index files not seen yet; when a known one has vanished, starts from scratch. Concurrent calls are
+  // merged into one. Blocks on the network.
   virtual void refresh_index() = 0;
 
-  // Lists and loads the snapshots; files read once are kept. Blocks on the network. Throws only when the list itself
-  // cannot be had: one bad file is `unreadable`, not a failure.
+  // Lists and loads the snapshots; files read once are kept. The index that index() returns afterwards knows
+  // their blobs. Blocks on the network. Throws only when the list itself cannot be had: one bad file is
+  // `unreadable`, not a failure.
   virtual SnapshotList snapshots() = 0;
+  // What the repository had when it was opened; no I/O.
+  virtual SnapshotList snapshots_at_open() = 0;
 
   virtual BlobReader& blobs() = 0;
-  // A decoded tree, one copy however many snapshots share it, from a byte-bounded cache. Blocks like BlobSlot::wait.
+  // A decoded tree, one copy however many snapshots share it, from a byte-bounded cache. Blocks like
+  // BlobSlot::wait.
   virtual TreePtr tree(const Id& id) = 0;
   // The tree if it is in memory, else null.
   virtual TreePtr cached_tree(const Id& id) = 0;

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+
+#include "repo/cpu_pool.h"
+#include "transport/backend.h"
+
+namespace restic::repo {
+
+// Loads whole files, as many at once as the backend makes useful, and hands each to `each(position, content
+// or error)` on a pool thread, in no order and several at a time. At most twice the backend's parallelism are
+// in memory; a file of more than `limit` bytes is an error. Blocks until all are handled. `each` must not
+// throw.
+void load_files(transport::Backend& backend, CpuPool& pool, std::span<const transport::FileName> files,
+                std::uint64_t limit, const std::function<void(std::size_t, Result<Bytes>)>& each);
+
+}  // namespace restic::repo

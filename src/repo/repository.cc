@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+#include "repo/repository.h"
+
+#include <future>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "repo/head_start.h"
+#include "repo/key_ring.h"
+#include "repo/sealed_file.h"
+#include "repo/stored_repository.h"
+#include "transport/blocking.h"
+
+namespace restic::repo {
+namespace {
+
+constexpr int kPasswordAttempts = 3;
+
+SecretKey unlock(const KeyRing& keys, const PasswordSource& source) {
+  for (int attempt = 1; attempt <= kPasswordAttempts; ++attempt) {
+    std::optional<std::string> password = source(attempt);
+    if (!password) break;
+    std::optional<SecretKey> key = keys.open(*password);
+    wipe(std::span(*password));
+    if (key) return std::move(*key);
+  }
+  throw Error(Errc::WrongPassword, "wrong password, or no key file of the repository fits it");
+}
+
+Bytes load_config(transport::Backend& backend) {
+  try {
+    return transport::load(backend, {transport::FileType::Config, ""}, kMaxSealedFile);
+  } catch (const Error& error) {
+    if (error.code() != Errc::NotFound) throw;
+    throw Error(Errc::NotFound,
+                "no restic repository at " + backend.describe() + ": config is missing; -o init makes one");
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<Repository> Repository::open(transport::Backend& backend, const PasswordSource& password,
+                                             const RepositoryOptions& options, CpuPool& pool, Log& log) {
+  HeadStart head_start(backend, pool);
+  std::future<Bytes> config_arrives = std::async(std::launch::async, [&] { return load_config(head_start); });
+  std::optional<KeyRing> keys;
+  std::optional<Error> keys_missing;
+  try {
+    keys.emplace(backend, options.key_hint, log);
+  } catch (const Error& error) {
+    keys_missing = error;
+  }
+  Bytes sealed_config = config_arrives.get();  // when both are missing, this says it best
+  if (keys_missing) throw Error(*keys_missing);
+
+  auto crypto = std::make_unique<Crypto>(*unlock(*keys, password));
+  const transport::FileName config_file{transport::FileType::Config, ""};
+  const Config config = decode_config(open_sealed_file(*crypto, 2, config_file, std::move(sealed_config)));
+  return std::make_unique<StoredRepository>(StoredRepository::Room{backend, pool, log}, std::move(crypto),
+                                            config, options, head_start);
+}
+
+}  // namespace restic::repo

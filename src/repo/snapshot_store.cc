@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+#include "repo/snapshot_store.h"
+
+#include <algorithm>
+#include <tuple>
+#include <unordered_set>
+#include <utility>
+
+#include "repo/load_files.h"
+#include "repo/sealed_file.h"
+#include "transport/blocking.h"
+
+namespace restic::repo {
+namespace {
+
+// restic sets no limit; a snapshot names its paths and excludes and little else.
+constexpr std::uint64_t kMaxSnapshotFile = 16U << 20U;
+
+}  // namespace
+
+SnapshotStore::SnapshotStore(const Crypto& crypto, unsigned version, CpuPool& pool, Log& log)
+    : crypto_(crypto), version_(version), pool_(pool), log_(log) {}
+
+SnapshotList SnapshotStore::load(transport::Backend& backend) {
+  loading_.run([&] {
+    const std::vector<transport::FileName> missing =
+        forget_vanished(transport::list(backend, transport::FileType::Snapshot));
+    load_files(backend, pool_, missing, kMaxSnapshotFile, [&](std::size_t position, Result<Bytes> content) {
+      add(missing[position], std::move(content));
+    });
+  });
+  return list();
+}
+
+std::vector<transport::FileName> SnapshotStore::forget_vanished(
+    const std::vector<transport::FileInfo>& files) {
+  std::vector<transport::FileName> missing;
+  std::unordered_set<Id, IdHash> listed;
+  std::lock_guard lock(mutex_);
+  for (const transport::FileInfo& file : files) {
+    const auto id = Id::from_hex(file.name);
+    if (!id || !listed.insert(*id).second) continue;
+    if (!known_.contains(*id)) missing.push_back({transport::FileType::Snapshot, file.name});
+  }
+  std::erase_if(known_, [&](const auto& entry) { return !listed.contains(entry.first); });
+  std::erase_if(unreadable_, [&](const Id& id) { return !listed.contains(id); });
+  return missing;
+}
+
+// On a pool thread. A file that cannot be read is tried again by the next load, but logged once.
+void SnapshotStore::add(const transport::FileName& file, Result<Bytes> content) {
+  const Id id = *Id::from_hex(file.name);
+  try {
+    const Bytes json = open_sealed_file(crypto_, version_, file, content.take());
+    auto snapshot = std::make_shared<const Snapshot>(decode_snapshot(id, json));
+    std::lock_guard lock(mutex_);
+    known_.emplace(id, std::move(snapshot));
+    unreadable_.erase(id);
+  } catch (const Error& error) {
+    const bool gone = error.code() == Errc::NotFound;  // forgotten since it was listed
+    bool news = false;
+    if (!gone) {
+      std::lock_guard lock(mutex_);
+      news = unreadable_.insert(id).second;
+    }
+    if (news) log_.warning("snapshot " + id.short_hex() + " cannot be read: " + error.what());
+  }
+}
+
+SnapshotList SnapshotStore::list() const {
+  std::vector<SnapshotPtr> sorted;
+  SnapshotList list;
+  {
+    std::lock_guard lock(mutex_);
+    for (const auto& [id, snapshot] : known_) sorted.push_back(snapshot);
+    list.unreadable.assign(unreadable_.begin(), unreadable_.end());
+  }
+  std::sort(sorted.begin(), sorted.end(), [](const SnapshotPtr& a, const SnapshotPtr& b) {
+    return std::tie(a->time, a->id) < std::tie(b->time, b->id);
+  });
+  list.snapshots.reserve(sorted.size());
+  for (const SnapshotPtr& snapshot : sorted) list.snapshots.push_back(*snapshot);
+  return list;
+}
+
+}  // namespace restic::repo

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/log.h"
+#include "repo/cpu_pool.h"
+#include "repo/crypto.h"
+#include "repo/merged_call.h"
+#include "repo/repository.h"
+#include "repo/snapshot.h"
+#include "transport/backend.h"
+
+namespace restic::repo {
+
+// The snapshots of a repository. A snapshot file never changes, so each is read once. Thread-safe.
+class SnapshotStore {
+ public:
+  // All references must outlive the store.
+  SnapshotStore(const Crypto& crypto, unsigned version, CpuPool& pool, Log& log);
+
+  // Lists the files and loads those not known yet, many at once. Concurrent calls share a run. Blocks on the
+  // network. Throws what listing throws.
+  SnapshotList load(transport::Backend& backend);
+  // What the last load found.
+  SnapshotList list() const;
+
+ private:
+  using SnapshotPtr = std::shared_ptr<const Snapshot>;
+
+  std::vector<transport::FileName> forget_vanished(const std::vector<transport::FileInfo>& files);
+  void add(const transport::FileName& file, Result<Bytes> content);
+
+  const Crypto& crypto_;
+  const unsigned version_;
+  CpuPool& pool_;
+  Log& log_;
+  MergedCall loading_;
+
+  mutable std::mutex mutex_;
+  std::unordered_map<Id, SnapshotPtr, IdHash> known_;
+  std::set<Id> unreadable_;
+};
+
+}  // namespace restic::repo

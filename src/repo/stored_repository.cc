@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT
+#include "repo/stored_repository.h"
+
+#include <algorithm>
+#include <future>
+#include <utility>
+
+namespace restic::repo {
+namespace {
+
+// Below this a single large blob and its neighbours would leave no room to work in.
+constexpr std::uint64_t kLeastMemory = 16U << 20U;
+// Of a pack of trees, on either side of one, where a request takes longer than the bytes.
+constexpr std::uint64_t kTreeNeighbours = 1U << 20U;
+constexpr std::chrono::milliseconds kNear{1};
+
+}  // namespace
+
+StoredRepository::StoredRepository(const Room& room, std::unique_ptr<Crypto> crypto, const Config& config,
+                                   const RepositoryOptions& options, HeadStart& head_start)
+    : backend_(room.backend),
+      pool_(room.pool),
+      log_(room.log),
+      crypto_(std::move(crypto)),
+      config_(config),
+      loader_(backend_, *crypto_, config_.version, pool_, log_, nullptr),
+      snapshots_(*crypto_, config_.version, pool_, log_) {
+  auto snapshots = std::async(std::launch::async, [&] { return snapshots_.load(head_start); });
+  IndexLoader opening(head_start, *crypto_, config_.version, pool_, log_, nullptr);
+  index_ = opening.load(nullptr, options.index_progress, stop_.get_token());
+  snapshots_at_open_ = snapshots.get();
+  refresh_index_for(snapshots_at_open_);
+
+  const std::uint64_t memory = std::max(options.memory_bytes, kLeastMemory);
+  const auto round_trip = head_start.round_trip();
+  BlobReaderOptions reader;
+  reader.memory_bytes = memory - memory / 4;
+  reader.limits = fetch_limits(round_trip);
+  blobs_ = std::make_unique<PackBlobReader>(
+      backend_, *crypto_, pool_, log_, IndexSource{[this] { return index(); }, [this] { refresh_index(); }},
+      reader);
+  trees_ = std::make_unique<TreeStore>(*blobs_, memory / 4, round_trip > kNear ? kTreeNeighbours : 0);
+}
+
+StoredRepository::~StoredRepository() { stop_.request_stop(); }
+
+std::shared_ptr<const Index> StoredRepository::index() const {
+  std::lock_guard lock(mutex_);
+  return index_;
+}
+
+void StoredRepository::refresh_index() {
+  refreshing_.run([&] {
+    std::shared_ptr<const CompactIndex> before;
+    {
+      std::lock_guard lock(mutex_);
+      before = index_;
+    }
+    auto after = loader_.load(before, {}, stop_.get_token());
+    std::lock_guard lock(mutex_);
+    index_ = std::move(after);
+  });
+}
+
+SnapshotList StoredRepository::snapshots() {
+  SnapshotList list = snapshots_.load(backend_);
+  refresh_index_for(list);
+  return list;
+}
+
+// A snapshot that was made after the index was read has a root tree that the index does not know; or else
+// nothing in it is new.
+void StoredRepository::refresh_index_for(const SnapshotList& list) {
+  const std::shared_ptr<const Index> known = index();
+  const bool stale = std::any_of(list.snapshots.begin(), list.snapshots.end(), [&](const Snapshot& snapshot) {
+    return !known->contains({BlobType::Tree, snapshot.tree});
+  });
+  if (stale) refresh_index();
+}
+
+}  // namespace restic::repo

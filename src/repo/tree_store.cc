@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: MIT
+#include "repo/tree_store.h"
+
+#include <algorithm>
+#include <iterator>
+#include <string>
+#include <utility>
+
+namespace restic::repo {
+
+using transport::Urgency;
+
+namespace {
+
+constexpr std::size_t kFirstCredit = 32;  // trees a walk may read ahead at once,
+constexpr std::size_t kEarnedCredit = 4;  // and how many more for each that proved useful
+constexpr std::size_t kMostCredit = 8192;
+constexpr std::size_t kWalkIsSure = 8;  // useful trees after which neighbours are read along
+constexpr std::size_t kBatch = 256;     // trees in one request
+constexpr std::size_t kMostFrontier = 1U << 16U;
+constexpr std::size_t kUsualTree = 16U << 10U;  // bytes, decoded: to guess what is on its way
+
+Result<TreePtr> decode(const Id& id, BlobSlot& slot) {
+  try {
+    const BlobPtr blob = slot.wait();
+    try {
+      return decode_tree(blob->bytes);
+    } catch (const Error& error) {
+      return Error(error.code(), "tree " + id.short_hex() + ": " + error.what());
+    }
+  } catch (const Error& error) {
+    return error;
+  }
+}
+
+}  // namespace
+
+TreeStore::TreeStore(BlobReader& blobs, std::uint64_t capacity, std::uint64_t neighbour_bytes)
+    : blobs_(blobs), neighbour_bytes_(neighbour_bytes), cache_(capacity) {}
+
+TreeStore::~TreeStore() {
+  gate_->close();
+  std::lock_guard lock(mutex_);
+  for (const auto& [id, flight] : flights_) {
+    flight->result = Error(Errc::Cancelled, "the repository is being closed");
+    flight->landed.notify_all();
+  }
+}
+
+TreePtr TreeStore::cached(const Id& id) {
+  bool was_unread = false;
+  TreePtr tree = cache_.find(id, &was_unread);
+  if (!was_unread) return tree;
+  {
+    std::lock_guard lock(mutex_);
+    earn();
+  }
+  fetch_ahead();
+  return tree;
+}
+
+// With mutex_ held: a tree that was read ahead is asked for.
+void TreeStore::earn() {
+  ++earned_;
+  credit_ = std::min(credit_ + kEarnedCredit, kMostCredit);
+  last_walk_ = Clock::now();
+}
+
+TreePtr TreeStore::tree(const Id& id) {
+  const BlobKey key{BlobType::Tree, id};
+  for (bool again = false;; again = true) {
+    if (TreePtr tree = cached(id)) return tree;
+    const BlobSlotPtr slot = blobs_.request(std::span(&key, 1), Urgency::Demand).front();
+    const FlightPtr flight = fly(id, slot, false);
+    std::unique_lock lock(mutex_);
+    if (flight->ahead && !flight->demanded) earn();
+    flight->demanded = true;
+    flight->landed.wait(lock, [&] { return flight->result.has_value(); });
+    // A flight ahead fails sooner than one that somebody waits for: it looks for no fresh index.
+    if (flight->result->ok() || !flight->ahead || again) return flight->result->value();
+  }
+}
+
+// Joins the flight of a tree or starts one with the slot of its blob.
+TreeStore::FlightPtr TreeStore::fly(const Id& id, const BlobSlotPtr& slot, bool ahead) {
+  auto flight = std::make_shared<Flight>();
+  flight->ahead = ahead;
+  {
+    std::lock_guard lock(mutex_);
+    if (const auto found = flights_.find(id); found != flights_.end()) return found->second;
+    // A flight may have landed since the caller looked into the cache.
+    if (TreePtr tree = cache_.peek(id)) {
+      flight->result = std::move(tree);
+      return flight;
+    }
+    flights_.emplace(id, flight);
+    if (ahead) ++flying_ahead_;
+  }
+  slot->when_ready([this, gate = gate_, id, flight, slot] {
+    const GatePass pass(gate);
+    if (pass) land(id, flight, slot);
+  });
+  return flight;
+}
+
+void TreeStore::land(const Id& id, const FlightPtr& flight, const BlobSlotPtr& slot) {
+  Result<TreePtr> result = decode(id, *slot);
+  {
+    std::lock_guard lock(mutex_);
+    if (result.ok()) {
+      const TreePtr& tree = result.value();
+      cache_.insert(id, tree, tree->memory_bytes(), !flight->demanded);
+      if (flight->ahead) enqueue_subtrees(*tree);
+    }
+    if (flight->ahead) --flying_ahead_;
+    flights_.erase(id);
+    flight->result = std::move(result);
+    flight->landed.notify_all();
+  }
+  blobs_.retire({BlobType::Tree, id});
+  if (flight->ahead) fetch_ahead();
+}
+
+void TreeStore::ahead(std::span<const Id> ids) {
+  {
+    std::lock_guard lock(mutex_);
+    const auto now = Clock::now();
+    if (now - last_walk_ > decltype(cache_)::kPatience) {
+      frontier_.clear();
+      considered_.clear();
+      credit_ = kFirstCredit;
+      earned_ = 0;
+    }
+    last_walk_ = now;
+    frontier_.insert(frontier_.begin(), ids.begin(), ids.end());
+    if (frontier_.size() > kMostFrontier) frontier_.resize(kMostFrontier);
+  }
+  fetch_ahead();
+}
+
+// With mutex_ held.
+void TreeStore::enqueue_subtrees(const Tree& tree) {
+  if (tree.dir_count() == 0) return;
+  if (considered_.size() > kMostFrontier) considered_.clear();
+  for (std::size_t i = 0; i < tree.size() && frontier_.size() < kMostFrontier; ++i) {
+    const std::optional<Id> subtree = tree.node(i).subtree;
+    if (subtree && considered_.insert(*subtree).second) frontier_.push_back(*subtree);
+  }
+}
+
+// One thread at a time goes through the frontier; trees that land meanwhile only tell it to look again, so
+// that a chain of folders whose blobs are all in memory is followed in a loop.
+void TreeStore::fetch_ahead() {
+  {
+    std::lock_guard lock(mutex_);
+    if (fetching_) return;
+    fetching_ = true;
+  }
+  for (;;) {
+    const std::vector<BlobKey> batch = next_batch();
+    if (batch.empty()) return;
+    const std::vector<BlobSlotPtr> slots = blobs_.request(batch, Urgency::Ahead);
+    const auto no_room = std::find(slots.begin(), slots.end(), nullptr) - slots.begin();
+    for (std::ptrdiff_t i = 0; i < no_room; ++i) {
+      const auto at = static_cast<std::size_t>(i);
+      fly(batch[at].id, slots[at], true);
+    }
+    if (no_room < std::ssize(slots))
+      return give_up(std::span(batch).subspan(static_cast<std::size_t>(no_room)));
+    bool walk_is_sure = false;
+    {
+      std::lock_guard lock(mutex_);
+      walk_is_sure = earned_ >= kWalkIsSure;
+    }
+    if (walk_is_sure && neighbour_bytes_ != 0) blobs_.request_neighbours(batch.front(), neighbour_bytes_);
+  }
+}
+
+// Empty: nothing to do, and the next fetch_ahead() starts anew.
+std::vector<BlobKey> TreeStore::next_batch() {
+  std::vector<BlobKey> batch;
+  std::lock_guard lock(mutex_);
+  const std::uint64_t window = cache_.capacity() / 2;
+  const std::uint64_t taken = cache_.unread_bytes() + flying_ahead_ * kUsualTree;
+  const std::uint64_t room = (window - std::min(window, taken)) / kUsualTree;
+  while (batch.size() < std::min<std::uint64_t>({kBatch, credit_, room}) && !frontier_.empty()) {
+    const Id id = frontier_.front();
+    frontier_.pop_front();
+    if (!flights_.contains(id) && !cache_.peek(id)) batch.push_back({BlobType::Tree, id});
+  }
+  credit_ -= batch.size();
+  if (batch.empty()) fetching_ = false;
+  return batch;
+}
+
+// Blobs have no room: the rest waits until a tree lands or is asked for.
+void TreeStore::give_up(std::span<const BlobKey> keys) {
+  std::lock_guard lock(mutex_);
+  credit_ += keys.size();
+  for (auto key = keys.rbegin(); key != keys.rend(); ++key) frontier_.push_front(key->id);
+  fetching_ = false;
+}
+
+}  // namespace restic::repo

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "repo/blob_reader.h"
+#include "repo/byte_cache.h"
+#include "repo/gate.h"
+#include "repo/tree.h"
+
+namespace restic::repo {
+
+// Decoded trees: each once, however many snapshots share it and readers wait for it, in a byte-bounded cache.
+// What was read ahead is kept until it was asked for (see ByteCache). Decoding happens on the thread that
+// completes the blob. Thread-safe; only tree() blocks.
+//
+// Reading ahead follows a walk. The trees that ahead() names are fetched first, those named last before
+// others, then their subtrees, breadth first, as far as the walker has earned it: every tree that was read
+// ahead and then asked for lets some more be read. So a single look into a folder costs little, and a walk
+// soon has a window of trees before it, up to half of the cache.
+class TreeStore {
+ public:
+  // `blobs` must outlive the store; `capacity` in bytes. `neighbour_bytes` of a pack on either side are read
+  // along with a walk; 0 where the storage is near.
+  TreeStore(BlobReader& blobs, std::uint64_t capacity, std::uint64_t neighbour_bytes);
+  // Trees that somebody waits for fail with Cancelled.
+  ~TreeStore();
+  TreeStore(const TreeStore&) = delete;
+  TreeStore& operator=(const TreeStore&) = delete;
+
+  // Throws what BlobSlot::wait does, and Damaged for a blob that is not a tree.
+  TreePtr tree(const Id& id);
+  // Null when not in memory.
+  TreePtr cached(const Id& id);
+  void ahead(std::span<const Id> ids);
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  struct Flight {
+    bool ahead = false;                     // began as one
+    bool demanded = false;                  // somebody waits
+    std::optional<Result<TreePtr>> result;  // what it ended with
+    std::condition_variable landed;
+  };
+  using FlightPtr = std::shared_ptr<Flight>;
+
+  FlightPtr fly(const Id& id, const BlobSlotPtr& slot, bool ahead);
+  void land(const Id& id, const FlightPtr& flight, const BlobSlotPtr& slot);
+  void fetch_ahead();
+  std::vector<BlobKey> next_batch();
+  void give_up(std::span<const BlobKey> keys);
+  void earn();
+  void enqueue_subtrees(const Tree& tree);
+
+  BlobReader& blobs_;
+  const std::uint64_t neighbour_bytes_;
+  ByteCache<Id, Tree, IdHash> cache_;
+  const std::shared_ptr<Gate> gate_ = std::make_shared<Gate>();
+
+  // All guarded by mutex_, the flights' members too.
+  std::mutex mutex_;
+  std::unordered_map<Id, FlightPtr, IdHash> flights_;
+  std::size_t flying_ahead_ = 0;
+  std::deque<Id> frontier_;                    // to be read ahead, the front first
+  std::unordered_set<Id, IdHash> considered_;  // subtrees that were put into it during this walk
+  std::size_t credit_ = 0;                     // trees that may still be read ahead
+  std::size_t earned_ = 0;                     // trees of this walk that were read ahead and then asked for
+  Clock::time_point last_walk_{};
+  bool fetching_ = false;  // a thread is in fetch_ahead
+};
+
+}  // namespace restic::repo
