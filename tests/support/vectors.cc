@@ -23,6 +23,12 @@ Json Json::load(const std::string& name) {
   return Json(std::make_shared<const Node>(Node{std::move(parser), root}));
 }
 
+Json Json::parse(const std::string& text) {
+  auto parser = std::make_shared<simdjson::dom::parser>();
+  const simdjson::dom::element root = parser->parse(text);
+  return Json(std::make_shared<const Node>(Node{std::move(parser), root}));
+}
+
 Json Json::operator[](std::string_view member) const {
   return Json(std::make_shared<const Node>(Node{node_->parser, node_->element[member]}));
 }
@@ -61,6 +67,20 @@ Bytes Json::hex() const {
 Bytes Json::base64() const { return repo::from_base64(text()).value(); }
 
 repo::Id Json::id() const { return repo::Id::from_hex(text()).value(); }
+
+Bytes vector_stream(std::size_t size) {
+  Bytes stream;
+  stream.reserve(size + repo::Id::kSize);
+  for (std::uint64_t i = 0; stream.size() < size; ++i) {
+    Bytes counter(8);
+    for (unsigned byte = 0; byte < 8; ++byte)
+      counter[byte] = static_cast<std::uint8_t>(i >> (56U - 8U * byte));
+    const repo::Id block = repo::Id::of(counter);
+    stream.insert(stream.end(), block.bytes.begin(), block.bytes.end());
+  }
+  stream.resize(size);
+  return stream;
+}
 
 std::vector<MiniRepo> MiniRepo::all() {
   std::vector<MiniRepo> repos;

@@ -22,6 +22,7 @@ class Json {
 
   // tests/vectors/<name>.json
   static Json load(const std::string& name);
+  static Json parse(const std::string& text);
 
   Json operator[](std::string_view member) const;
   bool has(std::string_view member) const;
@@ -40,6 +41,9 @@ class Json {
   explicit Json(std::shared_ptr<const Node> node) : node_(std::move(node)) {}
   std::shared_ptr<const Node> node_;
 };
+
+// The first `size` bytes of the stream G that chunker.json and polynomials.json speak of.
+Bytes vector_stream(std::size_t size);
 
 // A complete small repository that a real restic wrote.
 struct MiniRepo {
