@@ -66,8 +66,8 @@ class Repository {
   // their blobs. Blocks on the network. Throws only when the list itself cannot be had: one bad file is
   // `unreadable`, not a failure.
   virtual SnapshotList snapshots() = 0;
-  // What the repository had when it was opened; no I/O.
-  virtual SnapshotList snapshots_at_open() = 0;
+  // What the repository had when it was opened: saves a mount the round trip of listing them again.
+  virtual SnapshotList snapshots_at_open() { return snapshots(); }
 
   virtual BlobReader& blobs() = 0;
   // A decoded tree, one copy however many snapshots share it, from a byte-bounded cache. Blocks like
