@@ -27,6 +27,71 @@ bool has_tags(const repo::Snapshot& snapshot, std::string_view list) {
   return true;
 }
 
+// Puts one snapshot after the other into the tree of folders.
+class Builder {
+ public:
+  explicit Builder(MetaNode& root) : root_(root) {}
+
+  // The folder of this path, made where it was missing; null when a snapshot or a link is in the way.
+  MetaNode* make_folder(std::span<const std::string> names) {
+    MetaNode* at = &root_;
+    for (const auto& name : names) {
+      at = &at->children[name];
+      if (at->kind != MetaNode::Kind::Folder) return nullptr;
+    }
+    return at;
+  }
+
+  // Shows the snapshot at folder/time, or at `folder` itself when the template does not end in the time.
+  void place(const repo::Snapshot& snapshot, std::span<const std::string> folder,
+             std::span<const std::string> time) {
+    std::vector<std::string> names(folder.begin(), folder.end());
+    names.insert(names.end(), time.begin(), time.end());
+    if (names.empty()) return;
+    const auto above = std::span(names).first(names.size() - 1);
+    MetaNode* const parent = make_folder(above);
+    if (parent == nullptr) return;
+
+    const std::string name = unused_name(*parent, names.back());
+    MetaNode& shown = parent->children[name];
+    shown.kind = MetaNode::Kind::Snapshot;
+    shown.snapshot = snapshot.id;
+    shown.tree = snapshot.tree;
+    shown.time = snapshot.time;
+
+    MetaNode* at = &root_;
+    at->time = std::max(at->time, snapshot.time);
+    for (const auto& part : above) {
+      at = &at->children[part];
+      at->time = std::max(at->time, snapshot.time);
+    }
+    if (!time.empty()) link_latest(*make_folder(folder), time, name);
+  }
+
+ private:
+  std::string unused_name(const MetaNode& parent, const std::string& wanted) {
+    std::string name = wanted;
+    std::size_t& suffix = suffixes_[{&parent, wanted}];
+    while (parent.children.contains(name)) name = wanted + "-" + std::to_string(++suffix);
+    return name;
+  }
+
+  // Snapshots come oldest first, so the last one to come is the newest.
+  static void link_latest(MetaNode& folder, std::span<const std::string> time, const std::string& name) {
+    const auto [found, made] = folder.children.try_emplace(std::string(kLatest));
+    MetaNode& latest = found->second;
+    if (!made && latest.kind != MetaNode::Kind::Link) return;  // a snapshot or folder has that name
+    latest.kind = MetaNode::Kind::Link;
+    latest.time = folder.time;
+    latest.target.clear();
+    for (const auto& part : time.first(time.size() - 1)) latest.target += part + "/";
+    latest.target += name;
+  }
+
+  MetaNode& root_;
+  std::map<std::pair<const MetaNode*, std::string>, std::size_t> suffixes_;  // the last one given out
+};
+
 }  // namespace
 
 bool is_selected(const repo::Snapshot& snapshot, const VfsOptions& options) {
@@ -43,61 +108,16 @@ SnapshotDirs::SnapshotDirs(std::span<const repo::Snapshot> snapshots, const VfsO
   if (templates.empty()) {
     for (const auto* text : kDefaultTemplates) templates.emplace_back(text);
   }
-  for (const auto& path : templates) make_folder(safe_names(path.fixed_folder()));
+  Builder builder(root_);
+  for (const auto& path : templates) builder.make_folder(safe_names(path.fixed_folder()));
   for (const auto& snapshot : snapshots) {
     if (!is_selected(snapshot, options)) continue;
     for (const auto& path : templates) {
       for (const auto& [folder, time] : path.expand(snapshot, options.time_template)) {
-        place(snapshot, folder, time);
+        builder.place(snapshot, safe_names(folder), safe_names(time));
       }
     }
   }
-}
-
-// The folder of this path, made where it was missing; null when a snapshot or a link is in the way.
-MetaNode* SnapshotDirs::make_folder(std::span<const std::string> names) {
-  MetaNode* at = &root_;
-  for (const auto& name : names) {
-    at = &at->children[name];
-    if (at->kind != MetaNode::Kind::Folder) return nullptr;
-  }
-  return at;
-}
-
-void SnapshotDirs::place(const repo::Snapshot& snapshot, const std::string& folder, const std::string& name) {
-  std::vector<std::string> names = safe_names(folder);
-  const auto within = names.size();
-  for (auto& part : safe_names(name)) names.push_back(std::move(part));
-  if (names.empty()) return;
-  MetaNode* const parent = make_folder(std::span(names).first(names.size() - 1));
-  if (parent == nullptr) return;
-
-  std::string unique = names.back();
-  for (std::size_t suffix = 1; parent->children.contains(unique); ++suffix) {
-    unique = names.back() + "-" + std::to_string(suffix);
-  }
-  MetaNode& shown = parent->children[unique];
-  shown.kind = MetaNode::Kind::Snapshot;
-  shown.snapshot = snapshot.id;
-  shown.tree = snapshot.tree;
-  shown.time = snapshot.time;
-
-  MetaNode* above = &root_;
-  above->time = std::max(above->time, snapshot.time);
-  for (const auto& part : std::span(names).first(names.size() - 1)) {
-    above = &above->children[part];
-    above->time = std::max(above->time, snapshot.time);
-  }
-
-  if (name.empty()) return;
-  MetaNode* const dated = make_folder(std::span(names).first(within));
-  MetaNode& latest = dated->children[std::string(kLatest)];
-  if (latest.kind == MetaNode::Kind::Snapshot || !latest.children.empty()) return;
-  latest.kind = MetaNode::Kind::Link;
-  latest.time = snapshot.time;
-  latest.target.clear();
-  for (auto part = within; part + 1 < names.size(); ++part) latest.target += names[part] + "/";
-  latest.target += unique;
 }
 
 const MetaNode* SnapshotDirs::find(std::span<const std::string> names) const {

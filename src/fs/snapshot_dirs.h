@@ -38,8 +38,6 @@ class SnapshotDirs {
   const MetaNode* find(std::span<const std::string> names) const;
 
  private:
-  MetaNode* make_folder(std::span<const std::string> names);
-  void place(const repo::Snapshot& snapshot, const std::string& folder, const std::string& name);
   MetaNode root_;
 };
 using SnapshotDirsPtr = std::shared_ptr<const SnapshotDirs>;

@@ -143,12 +143,19 @@ repo::Id FakeRepository::made_up_id(std::uint64_t number) {
   return id;
 }
 
-repo::Id FakeRepository::add_blob(const std::string& content) {
+void FakeRepository::add_blob_as(const repo::Id& id, const std::string& content) {
   auto bytes = std::make_shared<Bytes>(content.begin(), content.end());
   auto blob = std::make_shared<repo::Blob>(repo::Blob{bytes, *bytes, bytes->size()});
   std::lock_guard lock(mutex_);
-  const repo::Id id = made_up_id(next_id_++);
   blobs_[id] = std::move(blob);
+}
+
+repo::Id FakeRepository::add_blob(const std::string& content) {
+  const repo::Id id = [this] {
+    std::lock_guard lock(mutex_);
+    return made_up_id(next_id_++);
+  }();
+  add_blob_as(id, content);
   return id;
 }
 

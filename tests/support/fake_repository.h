@@ -40,6 +40,7 @@ class FakeRepository final : public repo::Repository, private repo::BlobReader {
 
   // ---- what is in it
   repo::Id add_blob(const std::string& content);
+  void add_blob_as(const repo::Id& id, const std::string& content);
   repo::Id add_tree(std::vector<FakeNode> nodes);
   FakeNode file(const std::string& name, const std::string& content);
   FakeNode folder(const std::string& name, std::vector<FakeNode> nodes);

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+#include "fs/readahead.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+
+namespace restic::fs {
+namespace {
+
+constexpr std::uint64_t kKib = 1024, kMib = 1024 * kKib;
+constexpr std::uint64_t kFile = 1024 * kMib, kRoom = 512 * kMib;
+
+TEST(Readahead, AsksForNothingWhenReadsJump) {
+  Readahead readahead;
+  std::mt19937_64 random(1);
+  for (int read = 0; read < 1000; ++read) {
+    EXPECT_TRUE(readahead.next(random() % (kFile / 4096) * 4096, 4096, kFile, kRoom).empty());
+  }
+}
+
+TEST(Readahead, GrowsWhileReadsAreInARowAndAsksForEveryByteOnce) {
+  Readahead readahead;
+  std::uint64_t asked_to = 0, largest = 0;
+  for (std::uint64_t at = 0; at < 256 * kMib; at += 128 * kKib) {
+    const auto range = readahead.next(at, 128 * kKib, kFile, kRoom);
+    if (range.empty()) continue;
+    EXPECT_GE(range.begin, asked_to);
+    asked_to = range.end;
+    largest = std::max(largest, range.end - at);
+    EXPECT_LE(range.end, at + 128 * kKib + Readahead::kLargest);
+  }
+  EXPECT_GT(largest, Readahead::kLargest / 2);
+  EXPECT_GE(asked_to, 256 * kMib);
+}
+
+TEST(Readahead, StaysWithinTheFileAndTheRoom) {
+  Readahead readahead;
+  std::uint64_t end = 0;
+  for (std::uint64_t at = 0; at < 10 * kMib; at += kMib) {
+    const auto range = readahead.next(at, kMib, 10 * kMib, 2 * kMib);
+    if (range.empty()) continue;
+    EXPECT_LE(range.end, at + kMib + 2 * kMib);
+    end = range.end;
+  }
+  EXPECT_EQ(end, 10 * kMib);
+}
+
+TEST(Readahead, TakesTheKernelsOwnDisorderForARow) {
+  Readahead readahead;
+  std::uint64_t asked = 0;
+  for (std::uint64_t at = 0; at < 64 * kMib; at += 512 * kKib) {
+    for (const std::uint64_t part : {0, 2, 1, 3}) {
+      const auto range = readahead.next(at + part * 128 * kKib, 128 * kKib, kFile, kRoom);
+      if (!range.empty()) asked += range.end - range.begin;
+    }
+  }
+  EXPECT_GT(asked, 60 * kMib);
+}
+
+TEST(Readahead, ForgetsTheRowAfterAJump) {
+  Readahead readahead;
+  for (std::uint64_t at = 0; at < 16 * kMib; at += 128 * kKib) readahead.next(at, 128 * kKib, kFile, kRoom);
+  EXPECT_GT(readahead.passed(), 0U);
+  EXPECT_TRUE(readahead.next(500 * kMib, 4 * kKib, kFile, kRoom).empty());
+  EXPECT_EQ(readahead.passed(), 0U);
+}
+
+}  // namespace
+}  // namespace restic::fs
