@@ -4,10 +4,12 @@
 import os
 
 from make_source import GIB, MIB, make_source
-from support import FULL, MountTest, main
+from support import FULL, RESTIC, RESTIC_NEWER, MountTest, main
 
 
 class Equality(MountTest):
+    restic = RESTIC
+
     def setUp(self):
         super().setUp()
         self.source = self.work / "source"
@@ -17,7 +19,7 @@ class Equality(MountTest):
             make_source(self.source, big=24 * MIB)
 
     def back_up(self, version, compression):
-        repository = self.make_repository(f"v{version}-{compression}", version)
+        repository = self.make_repository(f"v{version}-{compression}", version, self.restic)
         repository.restic("backup", "--compression", compression, self.source)
         return repository
 
@@ -45,13 +47,13 @@ class Equality(MountTest):
     def test_version_2_compressed_most(self):
         self.compare_both_ways(2, "max")
 
-    def test_a_newer_restic(self):
-        newer = os.environ.get("RESTIC_NEWER")
-        if not newer:
-            return
-        repository = self.make_repository("newer", restic=newer)
-        repository.restic("backup", self.source)
-        self.compare(repository.folder)
+
+if RESTIC_NEWER:
+
+    class NewerRestic(Equality):
+        """The same with repositories that a newer restic made."""
+
+        restic = RESTIC_NEWER
 
 
 class InsideAFile(MountTest):

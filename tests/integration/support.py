@@ -21,6 +21,8 @@ sys.path.insert(0, str(TESTS / "support"))
 MOUNT_RESTIC = os.environ["MOUNT_RESTIC"]
 RESTIC = os.environ.get("RESTIC", "/usr/bin/restic")
 RCLONE = os.environ.get("RCLONE", "/usr/bin/rclone")
+RESTIC_NEWER = os.environ.get("RESTIC_NEWER")  # when set, what is about other versions runs with these as well
+RCLONE_NEWER = os.environ.get("RCLONE_NEWER")
 FULL = os.environ.get("FULL", "") not in ("", "0")  # the sizes of real life instead of quick ones
 PASSWORD = "correct horse battery staple"
 PATIENCE = 60  # seconds to wait for what should come at once
