@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "fs/snapshot_view.h"
 
-#include <algorithm>
-
 #include "base/error.h"
 
 namespace restic::fs {
@@ -26,24 +24,22 @@ SnapshotView::~SnapshotView() { stop(); }
 void SnapshotView::load() {
   std::vector<repo::Id> shown;
   SnapshotDirsPtr before;
+  bool first = false;
   {
     std::unique_lock lock(mutex_);
     turn_.wait(lock, [this] { return !loading_; });
     loading_ = true;
     shown = shown_;
     before = dirs_;
+    first = loads_ == 0;
   }
-  const bool first = before->root().time == repo::Timestamp{} && shown.empty();
   SnapshotDirsPtr after;
   try {
-    const repo::SnapshotList list = repository_.snapshots();
+    const repo::SnapshotList list = first ? repository_.snapshots_at_open() : repository_.snapshots();
     std::vector<repo::Id> ids;
     ids.reserve(list.snapshots.size());
     for (const auto& snapshot : list.snapshots) ids.push_back(snapshot.id);
-    std::sort(ids.begin(), ids.end());
     if (ids != shown) {
-      const bool grown = !std::includes(shown.begin(), shown.end(), ids.begin(), ids.end());
-      if (grown && !first) repository_.refresh_index();
       after = std::make_shared<SnapshotDirs>(list.snapshots, options_);
       shown = std::move(ids);
     }
