@@ -21,8 +21,8 @@ struct H2ConnectionLimits {
   unsigned streams = 24;  // requests in flight; the rest waits here, Demand before Ahead
   unsigned uploads = 8;   // of them, with a body of more than H2Session::kSmallUpload bytes
   std::chrono::milliseconds ping_after{
-      10000};  // silence while requests run, before the server is asked for a sign
-  std::chrono::milliseconds ping_grace{20000};  // and the time it has for it
+      15000};  // silence while requests run, before the server is asked for a sign
+  std::chrono::milliseconds ping_grace{45000};  // and the time it has for it
 };
 
 // One HTTP/2 connection over a pair of pipes, run by one thread. It lives as long as the server at the other

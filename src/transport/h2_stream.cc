@@ -52,7 +52,7 @@ void H2Stream::on_headers_end() {
                                     " it may have"});
     return;
   }
-  if (announced_) response_.body.resize(static_cast<std::size_t>(*announced_));
+  if (announced_) make_room(*announced_);
 }
 
 void H2Stream::on_data(ByteView data) {
@@ -67,11 +67,23 @@ void H2Stream::on_data(ByteView data) {
     data = data.first(static_cast<std::size_t>(limit - received_));
   }
   if (data.size() > response_.body.size() - received_) {
-    const std::size_t needed = received_ + data.size();
-    response_.body.resize(std::max({needed, kFirstRoom, 2 * response_.body.size()}));
+    const std::uint64_t needed = received_ + data.size();
+    const std::uint64_t generous = std::max<std::uint64_t>({needed, kFirstRoom, 2 * response_.body.size()});
+    if (!make_room(std::max(needed, std::min(generous, limit)))) return;
   }
   if (!data.empty()) std::memcpy(response_.body.data() + received_, data.data(), data.size());
   received_ += data.size();
+}
+
+bool H2Stream::make_room(std::uint64_t size) {
+  try {
+    response_.body.resize(static_cast<std::size_t>(size));
+    return true;
+  } catch (const std::exception&) {
+    set_problem(
+        {Errc::Io, "there is no memory for the " + std::to_string(size) + " bytes of " + request_.path});
+    return false;
+  }
 }
 
 void H2Stream::on_end() { ended_ = true; }

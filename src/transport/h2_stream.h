@@ -39,6 +39,8 @@ class H2Stream {
   const HttpRequest& request() const noexcept { return request_; }
 
  private:
+  // Makes room for `size` bytes of the body; where there is no memory for them that is the answer's problem.
+  bool make_room(std::uint64_t size);
   bool success() const noexcept { return response_.status >= 200 && response_.status < 300; }
 
   HttpRequest request_;

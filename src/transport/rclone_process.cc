@@ -104,11 +104,12 @@ bool RcloneProcess::wait_for_exit(std::chrono::milliseconds patience) {
   }
 }
 
-void RcloneProcess::stop(std::chrono::milliseconds patience) {
-  if (reaped_) return;
+bool RcloneProcess::stop(std::chrono::milliseconds patience) {
+  if (reaped_) return ended_by_itself_;
   stdin_.reset();
   stdout_.reset();
-  if (!wait_for_exit(patience)) {
+  ended_by_itself_ = wait_for_exit(patience);
+  if (!ended_by_itself_) {
     ::kill(-pid_, SIGTERM);
     if (!wait_for_exit(patience)) log_.warning(name_ + " does not end and is killed");
   }
@@ -118,6 +119,7 @@ void RcloneProcess::stop(std::chrono::milliseconds patience) {
   }
   reaped_ = true;
   read_stderr();
+  return ended_by_itself_;
 }
 
 std::string RcloneProcess::last_words() const {

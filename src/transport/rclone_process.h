@@ -43,7 +43,8 @@ class RcloneProcess {
 
   // Ends the program and everything in its group: waits `patience` for it to end by itself (its stdin should
   // be closed by then), as long again after SIGTERM, then kills. Blocks until it is reaped.
-  void stop(std::chrono::milliseconds patience);
+  // True: it ended by itself.
+  bool stop(std::chrono::milliseconds patience);
   // How it ended, with its own words: "ended with status 1: didn't find section in config file". After
   // stop().
   std::string last_words() const;
@@ -61,6 +62,7 @@ class RcloneProcess {
   pid_t pid_ = -1;
   int status_ = 0;
   bool reaped_ = false;
+  bool ended_by_itself_ = false;
   std::string partial_line_;
   std::deque<std::string> lines_;  // the newest few
 };

@@ -61,7 +61,10 @@ void RcloneSupervisor::send(HttpRequest request, HttpDone done) {
 
 std::optional<Error> RcloneSupervisor::first_failure() const {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return first_failure_ || answered_ || starts_ > 1 || stopping_; });
+  changed_.wait(lock, [this] {
+    const bool answering = connection_ && connection_->answers() > 0;
+    return first_failure_ || answered_ || answering || stopping_;
+  });
   return first_failure_;
 }
 
@@ -105,15 +108,16 @@ void RcloneSupervisor::run_once() {
     connect(process);
     watch(process);
     disconnect("rclone ended");
-    process.stop(limits_.patience);
+    const bool by_itself = process.stop(limits_.patience);
     std::unique_lock lock(mutex_);
     pid_ = 0;
     const bool stopping = stopping_;
     const bool first = !answered_;
+    const std::string end = by_itself ? process.last_words() : why_closed_ + ", " + process.last_words();
     lock.unlock();
     if (stopping) return;
-    if (first) return fail_first({Errc::Unavailable, process.last_words()});
-    log_.warning(process.last_words() + "; it is started again");
+    if (first) return fail_first({Errc::Unavailable, end});
+    log_.warning(end + "; it is started again");
   } catch (const Error& error) {
     disconnect(error.what());
     bool first = false;
@@ -130,9 +134,10 @@ void RcloneSupervisor::run_once() {
 
 void RcloneSupervisor::connect(RcloneProcess& process) {
   auto connection = std::make_unique<H2Connection>(process.take_stdout(), process.take_stdin(),
-                                                   limits_.connection, [this](const Error&) {
+                                                   limits_.connection, [this](const Error& reason) {
                                                      std::lock_guard lock(mutex_);
                                                      connection_closed_ = true;
+                                                     why_closed_ = reason.what();
                                                      wake();
                                                    });
   std::lock_guard lock(mutex_);
@@ -189,6 +194,7 @@ void RcloneSupervisor::disconnect(const std::string& why) {
   connection.reset();
   std::lock_guard lock(mutex_);
   answered_ = answered_ || useful;
+  changed_.notify_all();
   if (useful) next_pause_ = limits_.first_restart;
 }
 

@@ -83,6 +83,7 @@ class RcloneSupervisor : public HttpChannel {
   std::vector<Waiting> waiting_;
   bool stopping_ = false;
   bool connection_closed_ = false;
+  std::string why_closed_;
   bool answered_ = false;  // some rclone did
   std::optional<Error> first_failure_;
   pid_t pid_ = 0;

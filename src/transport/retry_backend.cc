@@ -96,7 +96,17 @@ void RetryBackend::save(const FileName& file, SharedBytes content, StatusDone do
 }
 
 void RetryBackend::remove(const FileName& file, StatusDone done) {
-  begin<Unit>([this, file](StatusDone next) { inner_->remove(file, std::move(next)); }, std::move(done));
+  // After an attempt whose answer was lost, a file that is gone is what was asked for.
+  auto repeated = std::make_shared<bool>(false);
+  begin<Unit>(
+      [this, file, repeated](StatusDone next) {
+        const bool again = std::exchange(*repeated, true);
+        inner_->remove(file, [again, next = std::move(next)](const Status& status) {
+          const bool gone = again && !status.ok() && status.error().code() == Errc::NotFound;
+          next(gone ? Status(Unit{}) : status);
+        });
+      },
+      std::move(done));
 }
 
 void RetryBackend::create(StatusDone done) {

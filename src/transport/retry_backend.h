@@ -24,9 +24,10 @@ struct RetryPolicy {
 };
 
 // Repeats the calls of another backend that failed for a reason that may pass: Unavailable and Timeout until
-// the time is up, Damaged a few times, nothing else. The last failure is what the caller gets. Each call has
-// its own time: one that starts after a long outage is not charged for it. Thread-safe; completions run on
-// the inner backend's threads or the timer's.
+// the time is up, Damaged a few times, nothing else. A repeated `remove` that finds nothing has succeeded:
+// its first answer was lost. The last failure is what the caller gets. Each call has its own time: one that
+// starts after a long outage is not charged for it. Thread-safe; completions run on the inner backend's
+// threads or the timer's.
 class RetryBackend : public Backend {
  public:
   // `log` must outlive the backend.
