@@ -129,16 +129,26 @@ std::vector<FileInfo> LocalBackend::list_packs() const {
   return packs;
 }
 
+void LocalBackend::make_folders_for(const FileName& file, mode_t mode) const {
+  const std::string folder = folder_for(file);
+  if (file_exists(folder)) return;
+  const std::string above = root_ + "/" + folder_of(file.type);
+  make_folder(above, mode);
+  make_folder(folder, mode);
+  sync_folder(above);
+  sync_folder(root_);
+}
+
 void LocalBackend::save(const FileName& file, SharedBytes content, StatusDone done) {
   run<Unit>(Urgency::Demand, std::move(done), [this, file, content = std::move(content)] {
     const bool is_config = file.type == FileType::Config;
     const bool shared = shared_with_group();
-    const mode_t folder_mode = shared ? 0770 : 0700;
+
     throw_if(name_problem(file));
-    if (file.type == FileType::Pack) make_folder(root_ + "/data", folder_mode);
+    if (!is_config) make_folders_for(file, shared ? 0770 : 0700);
     write_file({.folder = folder_for(file),
                 .name = is_config ? "config" : file.name,
-                .folder_mode = folder_mode,
+
                 .mode = shared ? mode_t{0660} : mode_t{0600},
                 .final_mode = shared ? mode_t{0440} : mode_t{0400},
                 .replace = !is_config},
@@ -164,6 +174,8 @@ void LocalBackend::create(StatusDone done) {
     }
     for (unsigned prefix = 0; prefix < 256; ++prefix)
       make_folder(root_ + "/data/" + two_digits(prefix), mode);
+    sync_folder(root_ + "/data");
+    sync_folder(root_);
     return Unit{};
   });
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <sys/types.h>
+
 #include <atomic>
 #include <functional>
 #include <string>
@@ -42,6 +44,7 @@ class LocalBackend : public Backend {
   std::string folder_for(const FileName& file) const;
   std::string path_for(const FileName& file) const;
   bool shared_with_group() const;
+  void make_folders_for(const FileName& file, mode_t mode) const;
   std::vector<FileInfo> list_packs() const;
   void check_present(const std::string& folder) const;
 

@@ -66,14 +66,6 @@ std::string random_suffix() {
   return digits.data();
 }
 
-// Makes the entries of a folder durable. File systems that cannot sync a folder say EINVAL or ENOTSUP.
-void sync_folder(const std::string& folder) {
-  const UniqueFd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd) throw system_error(errno, "open " + folder);
-  if (::fsync(fd.get()) != 0 && errno != EINVAL && errno != ENOTSUP)
-    throw system_error(errno, "sync " + folder);
-}
-
 // A temporary file that is removed again unless it got its final name.
 class TemporaryFile {
  public:
@@ -107,13 +99,6 @@ class TemporaryFile {
   std::string path_;
   UniqueFd fd_;
 };
-
-UniqueFd open_or_make_folder(const NewFile& file) {
-  UniqueFd fd(::open(file.folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (fd || errno != ENOENT) return fd;
-  make_folder(file.folder, file.folder_mode);
-  return UniqueFd(::open(file.folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-}
 
 }  // namespace
 
@@ -166,7 +151,6 @@ Bytes read_file_range(const std::string& path, ByteRange range) {
 }
 
 void write_file(const NewFile& file, ByteView content) {
-  if (!open_or_make_folder(file)) throw system_error(errno, "open " + file.folder);
   const std::string final_path = file.folder + "/" + file.name;
   if (!file.replace && file_exists(final_path)) throw Error(Errc::Usage, final_path + " exists already");
   TemporaryFile temporary(final_path + "-tmp-" + random_suffix(), file.mode);
@@ -199,11 +183,16 @@ std::vector<FileInfo> list_files(const std::string& folder) {
 }
 
 void make_folder(const std::string& path, mode_t mode) {
-  if (::mkdir(path.c_str(), mode) == 0) {
-    sync_folder(path.substr(0, std::max<std::size_t>(path.rfind('/'), 1)));
-  } else if (errno != EEXIST) {
+  if (::mkdir(path.c_str(), mode) != 0 && errno != EEXIST)
     throw system_error(errno, "create the folder " + path);
-  }
+}
+
+void sync_folder(const std::string& folder) {
+  const UniqueFd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd) throw system_error(errno, "open " + folder);
+  // File systems that cannot sync a folder say EINVAL or ENOTSUP.
+  if (::fsync(fd.get()) != 0 && errno != EINVAL && errno != ENOTSUP)
+    throw system_error(errno, "sync " + folder);
 }
 
 void remove_file(const std::string& path) {

@@ -29,18 +29,20 @@ Bytes read_file_range(const std::string& path, ByteRange range);
 struct NewFile {
   std::string folder;
   std::string name;
-  mode_t folder_mode;  // of the folder, should it be missing
-  mode_t mode;         // while it is written
-  mode_t final_mode;   // after it has its name; a failure to set it is ignored, as restic does
-  bool replace;        // false: an existing file is Usage
+
+  mode_t mode;        // while it is written
+  mode_t final_mode;  // after it has its name; a failure to set it is ignored, as restic does
+  bool replace;       // false: an existing file is Usage
 };
 // Writes a temporary file beside the final name, syncs, renames, syncs the folder: whole or not at all.
 void write_file(const NewFile& file, ByteView content);
 
 // Regular files whose names are storage names. A missing folder is an empty list.
 std::vector<FileInfo> list_files(const std::string& folder);
-// Makes one folder; harmless when it exists.
+// Makes one folder; harmless when it exists. Durable once the folder above it is synced.
 void make_folder(const std::string& path, mode_t mode);
+// Makes the entries of a folder durable.
+void sync_folder(const std::string& path);
 void remove_file(const std::string& path);
 bool file_exists(const std::string& path);
 
