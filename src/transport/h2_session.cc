@@ -20,7 +20,8 @@ constexpr std::int32_t kWindow = std::int32_t{256} << 20;
 constexpr std::uint32_t kMaxFrame = std::uint32_t{1} << 20U;
 // rclone's answers have a dozen short headers. More than that is not an answer to us.
 constexpr std::uint32_t kMaxHeaderList = std::uint32_t{32} << 10U;
-// Of one upload, unacknowledged. Eight stalled ones leave a quarter of the server's 1 MiB for everybody else.
+// Of one upload, unacknowledged. Eight stalled ones leave a quarter of the server's 1 MiB for everybody else. Go's
+// server acknowledges what its reader took every 4 KiB, so the limit stops nobody who is read.
 constexpr std::int32_t kUploadInFlight = std::int32_t{96} << 10;
 
 nghttp2_nv header(std::string_view name, std::string_view value) {

@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: MIT
+#include "transport/h2_session.h"
+
+#include <gtest/gtest.h>
+
+#include <optional>
+
+#include "support/h2_server.h"
+
+namespace restic::transport {
+namespace {
+
+using test::H2Reply;
+using test::H2Request;
+using test::H2Server;
+using namespace std::chrono_literals;
+
+const H2Session::Clock::time_point kStart{};
+
+Bytes bytes_of(std::size_t size) {
+  Bytes bytes(size);
+  for (std::size_t i = 0; i < size; ++i) bytes[i] = static_cast<std::uint8_t>(i * 7 + i / 251);
+  return bytes;
+}
+
+// A session and a server that talk through memory, in pieces of any size.
+class H2SessionTest : public testing::Test {
+ protected:
+  using Outcome = std::shared_ptr<std::optional<Result<HttpResponse>>>;
+
+  Outcome send(HttpRequest request) {
+    auto outcome = std::make_shared<std::optional<Result<HttpResponse>>>();
+    request.deadline = {10s, 60s};
+    session_.submit(
+        std::move(request),
+        [outcome](Result<HttpResponse> result) {
+          EXPECT_FALSE(outcome->has_value()) << "completed twice";
+          outcome->emplace(std::move(result));
+        },
+        kStart);
+    return outcome;
+  }
+  Outcome get(const std::string& path, std::uint64_t limit = 1U << 30U) {
+    HttpRequest request;
+    request.method = "GET";
+    request.path = path;
+    request.body_limit = limit;
+    return send(std::move(request));
+  }
+  Outcome post(const std::string& path, std::size_t size) {
+    HttpRequest request;
+    request.method = "POST";
+    request.path = path;
+    request.body = std::make_shared<const Bytes>(bytes_of(size));
+    return send(std::move(request));
+  }
+
+  // Lets both talk until neither has anything to say.
+  void talk(std::size_t piece = 1U << 20U) {
+    for (bool quiet = false; !quiet;) {
+      quiet = true;
+      for (ByteView out = session_.next_output(); !out.empty(); out = session_.next_output()) {
+        server_.receive(out);
+        quiet = false;
+      }
+      const Bytes in = server_.take_output();
+      for (std::size_t at = 0; at < in.size(); at += piece) {
+        session_.receive(ByteView(in).subspan(at, std::min(piece, in.size() - at)), kStart);
+        quiet = false;
+      }
+    }
+  }
+
+  static Errc code_of(const Outcome& outcome) {
+    const bool failed = outcome->has_value() && !(*outcome)->ok();
+    EXPECT_TRUE(failed);
+    return failed ? (*outcome)->error().code() : Errc::Usage;
+  }
+  static const HttpResponse& response(const Outcome& outcome) {
+    if (!outcome->has_value()) throw std::runtime_error("not completed");
+    return (*outcome)->value();
+  }
+
+  H2Reply reply_;
+  std::vector<H2Request> seen_;
+  H2Server server_{[this](const H2Request& request) {
+    seen_.push_back(request);
+    return reply_;
+  }};
+  H2Session session_;
+};
+
+TEST_F(H2SessionTest, AsksAsTheProtocolWants) {
+  HttpRequest request;
+  request.method = "GET";
+  request.path = "/data/ab";
+  request.range = ByteRange{100, 50};
+  send(std::move(request));
+  talk();
+  ASSERT_EQ(seen_.size(), 1U);
+  EXPECT_EQ(seen_[0].headers.at(":method"), "GET");
+  EXPECT_EQ(seen_[0].headers.at(":path"), "/data/ab");
+  EXPECT_EQ(seen_[0].headers.at("range"), "bytes=100-149");
+  EXPECT_EQ(seen_[0].headers.at("accept"), "application/vnd.x.restic.rest.v2");
+}
+
+TEST_F(H2SessionTest, ReadsAnswersHoweverTheyAreSplit) {
+  reply_.headers = {{":status", "206"}, {"content-length", "3000"}, {"content-range", "bytes 0-2999/7777"}};
+  reply_.body = bytes_of(3000);
+  for (const std::size_t piece : {1U, 2U, 7U, 9U, 100U, 4096U}) {
+    const Outcome outcome = get("/data/ab");
+    talk(piece);
+    EXPECT_EQ(response(outcome).status, 206);
+    EXPECT_EQ(response(outcome).full_size, 7777U);
+    EXPECT_EQ(response(outcome).body, reply_.body) << "in pieces of " << piece;
+  }
+}
+
+TEST_F(H2SessionTest, ReadsBodiesWhoseLengthIsNotAnnounced) {
+  reply_.body = bytes_of(100000);
+  const Outcome outcome = get("/keys/");
+  talk();
+  EXPECT_EQ(response(outcome).body, reply_.body);
+  EXPECT_EQ(session_.active(), 0U);
+}
+
+TEST_F(H2SessionTest, ReadsManyLargeAnswersAtOnce) {
+  reply_.body = bytes_of(3U << 20U);
+  std::vector<Outcome> outcomes;
+  for (int i = 0; i < 20; ++i) outcomes.push_back(get("/data/" + std::to_string(i)));
+  EXPECT_EQ(session_.active(), 20U);
+  talk();
+  for (const Outcome& outcome : outcomes) EXPECT_TRUE(response(outcome).body == reply_.body);
+}
+
+TEST_F(H2SessionTest, ABodyThatEndsEarlyIsNoAnswer) {
+  reply_.headers = {{":status", "200"}, {"content-length", "3000"}};
+  reply_.body = bytes_of(2999);
+  const Outcome outcome = get("/data/ab");
+  talk();
+  EXPECT_EQ(code_of(outcome), Errc::Unavailable);
+}
+
+TEST_F(H2SessionTest, AStreamThatIsResetIsNoAnswerAndHurtsNoOther) {
+  reply_.body = bytes_of(500);
+  reply_.reset_after_body = true;
+  const Outcome first = get("/data/ab");
+  talk();
+  EXPECT_EQ(code_of(first), Errc::Unavailable);
+  reply_.reset_after_body = false;
+  const Outcome second = get("/data/ab");
+  talk();
+  EXPECT_EQ(response(second).body, reply_.body);
+}
+
+TEST_F(H2SessionTest, RefusesAnAnnouncedBodyBeyondTheLimit) {
+  reply_.headers = {{":status", "200"}, {"content-length", "1099511627776"}};
+  reply_.body = bytes_of(5000);
+  const Outcome outcome = get("/keys/ab", 4999);
+  talk();
+  EXPECT_EQ(code_of(outcome), Errc::Damaged);
+  EXPECT_FALSE(session_.ended());
+}
+
+TEST_F(H2SessionTest, RefusesABodyThatGrowsBeyondTheLimit) {
+  reply_.body = bytes_of(5000);
+  const Outcome outcome = get("/keys/ab", 4999);
+  talk();
+  EXPECT_EQ(code_of(outcome), Errc::Damaged);
+  const Outcome exact = get("/keys/ab", 5000);
+  talk();
+  EXPECT_EQ(response(exact).body.size(), 5000U);
+}
+
+TEST_F(H2SessionTest, ErrorPagesAreCutOffNotRefused) {
+  reply_.headers = {{":status", "500"}};
+  reply_.body = bytes_of(1U << 20U);
+  const Outcome outcome = get("/keys/ab", 10);
+  talk();
+  EXPECT_EQ(response(outcome).status, 500);
+  EXPECT_EQ(response(outcome).body.size(), 4096U);
+}
+
+TEST_F(H2SessionTest, AFloodOfHeadersEndsTheConnection) {
+  for (int i = 0; i < 2000; ++i)
+    reply_.headers.emplace_back("x-flood-" + std::to_string(i), std::string(100, 'x'));
+  const Outcome outcome = get("/keys/ab");
+  talk();
+  EXPECT_TRUE(session_.ended());
+  session_.fail_all(Error(Errc::Unavailable, session_.why_broken()));
+  EXPECT_EQ(code_of(outcome), Errc::Unavailable);
+}
+
+TEST_F(H2SessionTest, FinishesWhatIsUnderWayAfterGoAwayAndTakesNoMore) {
+  reply_.never = true;
+  const Outcome running = get("/data/ab");
+  talk();
+  server_.go_away();
+  talk();
+  EXPECT_TRUE(session_.closing());
+  const Outcome late = get("/data/cd");
+  EXPECT_EQ(code_of(late), Errc::Unavailable);
+  session_.fail_all(Error(Errc::Unavailable, "the server ended"));
+  EXPECT_EQ(code_of(running), Errc::Unavailable);
+}
+
+TEST_F(H2SessionTest, NonsenseEndsTheConnection) {
+  const Outcome outcome = get("/data/ab");
+  session_.receive(as_bytes("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n"), kStart);
+  while (!session_.next_output().empty()) {
+  }
+  EXPECT_TRUE(session_.ended());
+  session_.fail_all(Error(Errc::Unavailable, session_.why_broken()));
+  EXPECT_EQ(code_of(outcome), Errc::Unavailable);
+}
+
+TEST_F(H2SessionTest, ARequestWithoutAnAnswerTimesOut) {
+  reply_.never = true;
+  const Outcome outcome = get("/data/ab");
+  talk();
+  session_.check_deadlines(kStart + 9s);
+  EXPECT_FALSE(outcome->has_value());
+  session_.check_deadlines(kStart + 10s);
+  EXPECT_EQ(code_of(outcome), Errc::Timeout);
+  EXPECT_EQ(session_.active(), 0U);
+  reply_.never = false;
+  const Outcome next = get("/data/ab");
+  talk();
+  EXPECT_EQ(response(next).status, 200);
+}
+
+TEST_F(H2SessionTest, UploadsArriveWhole) {
+  for (const std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{65536}, std::size_t{5000000}}) {
+    const Outcome outcome = post("/data/ab", size);
+    talk();
+    EXPECT_EQ(response(outcome).status, 200);
+    EXPECT_TRUE(seen_.back().body == bytes_of(size));
+    EXPECT_EQ(seen_.back().headers.at("content-length"), std::to_string(size));
+  }
+  EXPECT_EQ(session_.active_uploads(), 0U);
+}
+
+TEST_F(H2SessionTest, StalledUploadsDoNotStopTheOthers) {
+  std::vector<Outcome> stalled;
+  for (int i = 0; i < 8; ++i) {
+    const std::string path = "/data/stalled" + std::to_string(i);
+    server_.stall(path);
+    stalled.push_back(post(path, 4U << 20U));
+  }
+  talk();
+  EXPECT_EQ(session_.active_uploads(), 8U);
+  const Outcome lock = post("/locks/ab", 300);
+  const Outcome pack = post("/data/ab", 2U << 20U);
+  talk();
+  EXPECT_EQ(response(lock).status, 200);
+  EXPECT_EQ(response(pack).status, 200);
+  for (const Outcome& outcome : stalled) EXPECT_FALSE(outcome->has_value());
+}
+
+TEST_F(H2SessionTest, CountsTheAnswersToItsPings) {
+  session_.ping();
+  talk();
+  EXPECT_EQ(server_.pings(), 1U);
+  EXPECT_EQ(session_.pongs(), 1U);
+}
+
+TEST_F(H2SessionTest, ACompletionMaySendTheNextRequest) {
+  reply_.body = bytes_of(10);
+  std::optional<std::size_t> second;
+  HttpRequest request;
+  request.method = "GET";
+  request.path = "/first";
+  request.body_limit = 100;
+  request.deadline = {10s, 60s};
+  session_.submit(
+      request,
+      [&](const Result<HttpResponse>&) {
+        session_.submit(
+            request, [&](Result<HttpResponse> result) { second = result.value().body.size(); }, kStart);
+      },
+      kStart);
+  talk();
+  EXPECT_EQ(second, 10U);
+}
+
+}  // namespace
+}  // namespace restic::transport
