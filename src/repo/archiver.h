@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -12,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/unique_fd.h"
+#include "repo/archive_progress.h"
 #include "repo/lock.h"
 #include "repo/repository.h"
 #include "repo/snapshot.h"
@@ -19,8 +19,8 @@
 namespace restic::repo {
 
 struct ArchiverOptions {
-  // Bytes of plaintext in work and of sealed packs not yet confirmed, together; at least 48 MiB is used, for
-  // less could not hold one pack of each kind and a chunk.
+  // Bytes of plaintext in work and of sealed packs not yet confirmed, together; at least 64 MiB is used, for
+  // less could not hold an open pack of each kind and what is being read.
   std::uint64_t upload_budget = 64ULL << 20U;
   LockOwner owner;
   // Records which lock files of ours may exist (see LockJournal); may be empty.
@@ -50,15 +50,6 @@ struct ArchiveOptions {
   // none. Both may be empty.
   std::function<void(const Id& id, ByteView stored)> before_snapshot;
   Bytes earlier_snapshot;
-};
-
-// What `.status` and umount show; written by the archiver, read by anybody.
-struct ArchiveProgress {
-  std::atomic<std::uint64_t> files_done{0}, files_total{0};
-  std::atomic<std::uint64_t> bytes_done{0},
-      bytes_total{0};                            // plain bytes of files chunked or found stored already
-  std::atomic<std::uint64_t> bytes_uploaded{0};  // sealed bytes the backend has confirmed meanwhile
-  std::atomic<std::uint64_t> files_changed_while_read{0}, files_unreadable{0};
 };
 
 // From a local folder to a snapshot in the repository: chunk, hash, dedup against the index and what is in

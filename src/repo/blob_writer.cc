@@ -63,6 +63,17 @@ Added& Added::operator+=(const Added& other) {
   return *this;
 }
 
+BlobWriter::ProgressLink::ProgressLink(BlobWriter& writer, std::atomic<std::uint64_t>& counter)
+    : writer_(writer), counter_(counter) {
+  const std::lock_guard lock(writer_.mutex_);
+  writer_.counters_.push_back(&counter_);
+}
+
+BlobWriter::ProgressLink::~ProgressLink() {
+  const std::lock_guard lock(writer_.mutex_);
+  std::erase(writer_.counters_, &counter_);
+}
+
 BlobWriter::BlobWriter(Repository& repository, MemoryBudget& budget, const Clock& clock,
                        UploadQueue::MayWrite may_write, std::size_t pack_size)
     : repository_(repository),
@@ -229,7 +240,7 @@ void BlobWriter::upload(FilledPack filled) {
       uploads_.save({FileType::Pack, finished->entry.pack.hex()}, std::move(content),
                     [this, ticket, finished, size](const Status& status) {
                       if (status.ok()) {
-                        uploaded_bytes_.fetch_add(size, std::memory_order_relaxed);
+                        count_upload(size);
                         index_writer_.add(std::move(finished->entry));
                       } else {
                         fail(status.error());
@@ -243,6 +254,11 @@ void BlobWriter::upload(FilledPack filled) {
       end(writes_, ticket);
     }
   });
+}
+
+void BlobWriter::count_upload(std::uint64_t bytes) {
+  const std::lock_guard lock(mutex_);
+  for (std::atomic<std::uint64_t>* counter : counters_) counter->fetch_add(bytes, std::memory_order_relaxed);
 }
 
 void BlobWriter::write_index(std::vector<PackEntry> packs) {

@@ -69,8 +69,19 @@ class BlobWriter {
   // that remain without one. Blocks.
   std::vector<PackEntry> give_up();
 
-  // Sealed bytes of packs that the backend has confirmed.
-  std::uint64_t uploaded_bytes() const { return uploaded_bytes_.load(std::memory_order_relaxed); }
+  // Adds the sealed bytes that the backend confirms to a counter for the time of a scope. Must not outlive
+  // the writer.
+  class ProgressLink {
+   public:
+    ProgressLink(BlobWriter& writer, std::atomic<std::uint64_t>& counter);
+    ~ProgressLink();
+    ProgressLink(const ProgressLink&) = delete;
+    ProgressLink& operator=(const ProgressLink&) = delete;
+
+   private:
+    BlobWriter& writer_;
+    std::atomic<std::uint64_t>& counter_;
+  };
 
  private:
   using Tickets = std::set<std::uint64_t>;
@@ -91,20 +102,21 @@ class BlobWriter {
 
   Added pack(const BlobKey& key, ByteView plain);
   void upload(FilledPack filled);
+  void count_upload(std::uint64_t bytes);
   void write_index(std::vector<PackEntry> packs);
 
   Repository& repository_;
   const std::shared_ptr<const Index> index_;
   const bool compresses_;
   std::array<KnownBlobs, kShards> known_;
-  std::atomic<std::uint64_t> uploaded_bytes_{0};
 
   mutable std::mutex mutex_;
   std::condition_variable_any changed_;
   std::optional<Error> failure_;  // guarded by mutex_, like the rest
   std::uint64_t next_ticket_ = 0;
-  Tickets stores_;                        // calls of store() under way
-  Tickets writes_;                        // packs and index files on their way to the repository
+  Tickets stores_;  // calls of store() under way
+  Tickets writes_;  // packs and index files on their way to the repository
+  std::vector<std::atomic<std::uint64_t>*> counters_;
   std::vector<PackEntry> without_index_;  // uploaded, but their index file failed
 
   IndexWriter index_writer_;

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+#include "repo/file_memory.h"
+
+#include "repo/node_reader.h"
+
+namespace restic::repo {
+namespace {
+
+// About 150 bytes each, and 32 for each chunk.
+constexpr std::size_t kMaxFiles = 500000;
+
+}  // namespace
+
+void FileMemory::begin_reading(const FileKey& file) {
+  const std::lock_guard lock(mutex_);
+  Reading& reading = reading_[file];
+  // Whoever begins after a change sees the file as it is after it, but shares the mark with those who began
+  // before.
+  ++reading.readers;
+}
+
+void FileMemory::end_reading(const struct stat& facts, const StoredFile* result) {
+  const FileKey key = FileKey::of(facts);
+  const std::lock_guard lock(mutex_);
+  const auto reading = reading_.find(key);
+  const bool changed = reading == reading_.end() || reading->second.changed;
+  if (reading != reading_.end() && --reading->second.readers == 0) reading_.erase(reading);
+  const bool whole = result != nullptr && result->size == static_cast<std::uint64_t>(facts.st_size);
+  if (changed || !whole) return;
+  const std::uint64_t serial = next_serial_++;
+  entries_[key] = {result->size, to_timestamp(facts.st_mtim), to_timestamp(facts.st_ctim), *result, serial};
+  ages_.emplace_back(key, serial);
+  drop_oldest();
+}
+
+std::optional<StoredFile> FileMemory::find(const struct stat& facts) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = entries_.find(FileKey::of(facts));
+  if (found == entries_.end()) return std::nullopt;
+  const Entry& entry = found->second;
+  if (entry.size != static_cast<std::uint64_t>(facts.st_size)) return std::nullopt;
+  if (!changes_are_reported_ &&
+      (entry.mtime != to_timestamp(facts.st_mtim) || entry.ctime != to_timestamp(facts.st_ctim))) {
+    return std::nullopt;
+  }
+  return entry.file;
+}
+
+void FileMemory::changed(const FileKey& file) {
+  const std::lock_guard lock(mutex_);
+  entries_.erase(file);
+  if (const auto reading = reading_.find(file); reading != reading_.end()) reading->second.changed = true;
+}
+
+void FileMemory::forget(const FileKey& file) {
+  const std::lock_guard lock(mutex_);
+  entries_.erase(file);
+}
+
+void FileMemory::drop_oldest() {
+  const auto is_outdated = [this](const std::pair<FileKey, std::uint64_t>& age) {
+    const auto entry = entries_.find(age.first);
+    return entry == entries_.end() || entry->second.serial != age.second;
+  };
+  if (ages_.size() > 2 * entries_.size() + 64) std::erase_if(ages_, is_outdated);
+  while (entries_.size() > kMaxFiles) {
+    if (!is_outdated(ages_.front())) entries_.erase(ages_.front().first);
+    ages_.pop_front();
+  }
+}
+
+}  // namespace restic::repo

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <sys/stat.h>
+
+#include <cstdint>
+#include <deque>
+#include <mutex>
+#include <optional>
+#include <unordered_map>
+
+#include "repo/file_store.h"
+#include "repo/timestamp.h"
+
+namespace restic::repo {
+
+// Which file, on this machine.
+struct FileKey {
+  std::uint64_t device = 0, inode = 0;
+  bool operator==(const FileKey&) const = default;
+  static FileKey of(const struct stat& facts) { return {facts.st_dev, facts.st_ino}; }
+};
+
+// Remembers what the content of local files became, so that a file is read once. Knows nothing of whether
+// those blobs are still in the repository: that is for the finder to ask. Holds a bounded number of files,
+// the oldest go first. Thread-safe; never blocks.
+class FileMemory {
+ public:
+  // `changes_are_reported`: size and changed() alone say whether a file is as it was; else its times count,
+  // too.
+  explicit FileMemory(bool changes_are_reported) : changes_are_reported_(changes_are_reported) {}
+
+  // Brackets the reading of a file: remembers the result unless changed() was called for the file in between.
+  // `facts` are from before the reading.
+  void begin_reading(const FileKey& file);
+  void end_reading(const struct stat& facts, const StoredFile* result);
+
+  std::optional<StoredFile> find(const struct stat& facts) const;
+  void changed(const FileKey& file);
+  void forget(const FileKey& file);
+
+ private:
+  struct Entry {
+    std::uint64_t size;
+    Timestamp mtime, ctime;
+    StoredFile file;
+    std::uint64_t serial;
+  };
+  struct Reading {
+    unsigned readers = 0;
+    bool changed = false;
+  };
+  struct KeyHash {
+    std::size_t operator()(const FileKey& key) const noexcept {
+      return key.inode * 0x9e3779b97f4a7c15ULL ^ key.device;
+    }
+  };
+
+  void drop_oldest();
+
+  const bool changes_are_reported_;
+  mutable std::mutex mutex_;
+  std::unordered_map<FileKey, Entry, KeyHash> entries_;
+  std::unordered_map<FileKey, Reading, KeyHash> reading_;
+  std::deque<std::pair<FileKey, std::uint64_t>> ages_;  // oldest first; outdated ones are passed over
+  std::uint64_t next_serial_ = 0;
+};
+
+}  // namespace restic::repo

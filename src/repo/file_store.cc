@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: MIT
+#include "repo/file_store.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <condition_variable>
+#include <cstring>
+#include <exception>
+#include <mutex>
+#include <utility>
+
+#include "base/error.h"
+#include "repo/node_reader.h"
+
+namespace restic::repo {
+namespace {
+
+// Read and searched for an end while it is still in the processor's cache.
+constexpr std::size_t kReadSize = 512U << 10U;
+
+// Fills `into` as far as the file goes.
+std::size_t read_at(int fd, std::uint64_t offset, std::span<std::uint8_t> into, const std::string& path) {
+  std::size_t got = 0;
+  while (got < into.size()) {
+    const ssize_t count = ::pread(fd, into.data() + got, into.size() - got, static_cast<off_t>(offset + got));
+    if (count == 0) break;
+    if (count < 0) {
+      if (errno == EINTR) continue;
+      throw UnreadableError(path, errno);
+    }
+    got += static_cast<std::size_t>(count);
+  }
+  return got;
+}
+
+}  // namespace
+
+// A stretch of the file in memory; goes when the last chunk in it is stored.
+struct FileStore::Part {
+  Bytes bytes;
+  BudgetShare charged;
+};
+
+// The chunks of one file on their way; results keep the order of the calls. The destructor waits for all of
+// them.
+class FileStore::Chunks {
+ public:
+  Chunks(BlobWriter& writer, CpuPool& pool) : writer_(writer), pool_(pool) {}
+  ~Chunks() { wait(); }
+  Chunks(const Chunks&) = delete;
+  Chunks& operator=(const Chunks&) = delete;
+
+  void store_here(ByteView chunk) {
+    const std::size_t place = reserve();
+    finish(place, writer_.store(BlobType::Data, chunk));
+  }
+
+  void store_on_pool(std::shared_ptr<Part> part, ByteView chunk) {
+    const std::size_t place = reserve();
+    {
+      const std::lock_guard lock(mutex_);
+      ++running_;
+    }
+    pool_.submit([this, place, chunk, held = std::move(part)]() mutable {
+      StoredBlob stored;
+      std::exception_ptr problem;
+      try {
+        stored = writer_.store(BlobType::Data, chunk);
+      } catch (...) {
+        problem = std::current_exception();
+      }
+      held.reset();
+      const std::lock_guard lock(mutex_);
+      stored_[place] = stored;
+      if (problem && !problem_) problem_ = problem;
+      if (--running_ == 0) idle_.notify_all();
+    });
+  }
+
+  bool failed() const {
+    const std::lock_guard lock(mutex_);
+    return problem_ != nullptr;
+  }
+
+  StoredFile take(std::uint64_t size) {
+    wait();
+    if (problem_) std::rethrow_exception(problem_);
+    StoredFile file;
+    file.size = size;
+    file.content.reserve(stored_.size());
+    for (const StoredBlob& blob : stored_) {
+      file.content.push_back(blob.id);
+      file.added += blob.added;
+    }
+    return file;
+  }
+
+ private:
+  std::size_t reserve() {
+    const std::lock_guard lock(mutex_);
+    stored_.emplace_back();
+    return stored_.size() - 1;
+  }
+
+  void finish(std::size_t place, const StoredBlob& blob) {
+    const std::lock_guard lock(mutex_);
+    stored_[place] = blob;
+  }
+
+  void wait() {
+    std::unique_lock lock(mutex_);
+    idle_.wait(lock, [&] { return running_ == 0; });
+  }
+
+  BlobWriter& writer_;
+  CpuPool& pool_;
+  mutable std::mutex mutex_;
+  std::condition_variable idle_;
+  std::vector<StoredBlob> stored_;  // guarded by mutex_, like the rest
+  std::size_t running_ = 0;
+  std::exception_ptr problem_;
+};
+
+FileStore::FileStore(std::uint64_t chunker_polynomial, MemoryBudget& budget, CpuPool& pool)
+    : chunker_(chunker_polynomial), budget_(budget), pool_(pool) {}
+
+std::shared_ptr<FileStore::Part> FileStore::new_part(std::uint64_t wanted,
+                                                     const std::stop_token& stop) const {
+  const std::size_t size = std::min<std::uint64_t>(wanted, Chunker::kMaxSize);
+  if (!budget_.acquire(size, stop)) throw Error(Errc::Cancelled, "stopped while reading files");
+  auto part = std::make_shared<Part>();
+  part->charged = BudgetShare(budget_, size);
+  part->bytes.resize(size);
+  return part;
+}
+
+StoredFile FileStore::store(int fd, std::uint64_t expected_size, const std::string& path, BlobWriter& writer,
+                            const OnProgress& on_progress, const std::stop_token& stop) const {
+  Chunks chunks(writer, pool_);
+  std::uint64_t offset = 0;  // of the next byte to read
+  std::size_t begin = 0;     // of the chunk, in the part
+  std::size_t end = 0;       // of what is read, in the part
+  // One more than expected, to see the end of a file that has not grown without asking for more room.
+  std::shared_ptr<Part> part = new_part(expected_size + 1, stop);
+  for (;;) {
+    if (end == part->bytes.size()) {
+      // What is left of this part, without an end so far, becomes the start of the next.
+      std::shared_ptr<Part> next =
+          new_part(std::max(expected_size, offset) - offset + (end - begin) + kReadSize, stop);
+      std::memcpy(next->bytes.data(), part->bytes.data() + begin, end - begin);
+      end -= begin;
+      begin = 0;
+      part = std::move(next);
+    }
+    const std::size_t wanted = std::min(kReadSize, part->bytes.size() - end);
+    const std::size_t got = read_at(fd, offset, std::span(part->bytes).subspan(end, wanted), path);
+    std::size_t seen = end - begin;
+    offset += got;
+    end += got;
+    on_progress(got);
+    while (const auto size = chunker_.find_end(ByteView(part->bytes).subspan(begin, end - begin), seen)) {
+      chunks.store_on_pool(part, ByteView(part->bytes).subspan(begin, *size));
+      begin += *size;
+      seen = 0;
+    }
+    if (got < wanted) break;
+    if (chunks.failed()) break;
+    if (stop.stop_requested()) throw Error(Errc::Cancelled, "stopped while reading files");
+  }
+  if (begin < end) chunks.store_here(ByteView(part->bytes).subspan(begin, end - begin));
+  part.reset();
+  return chunks.take(offset);
+}
+
+}  // namespace restic::repo

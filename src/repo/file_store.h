@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "repo/blob_writer.h"
+#include "repo/chunker.h"
+#include "repo/cpu_pool.h"
+#include "repo/memory_budget.h"
+
+namespace restic::repo {
+
+// The content of a file as it was read.
+struct StoredFile {
+  std::vector<Id> content;  // the chunks, in order
+  std::uint64_t size = 0;   // bytes read
+  Added added;
+};
+
+// Reads files once, from start to end, cuts them into chunks and stores those. A file of one chunk is stored
+// on the caller's thread; the chunks of a larger one on the pool, while the next part is read. Thread-safe;
+// blocks on the disk and for room in the budget, so it is not for pool threads.
+class FileStore {
+ public:
+  // A caller of store() holds no more of the budget than this at any time, besides what its chunks became.
+  static constexpr std::uint64_t kMaxHeld = 2 * Chunker::kMaxSize;
+
+  // Everything must outlive the store.
+  FileStore(std::uint64_t chunker_polynomial, MemoryBudget& budget, CpuPool& pool);
+
+  // `expected_size` is what stat says; the file may turn out longer or shorter. `on_progress` is told of
+  // bytes read. Throws UnreadableError, Cancelled, or the writer's failure.
+  using OnProgress = std::function<void(std::uint64_t bytes)>;
+  StoredFile store(int fd, std::uint64_t expected_size, const std::string& path, BlobWriter& writer,
+                   const OnProgress& on_progress, const std::stop_token& stop) const;
+
+ private:
+  struct Part;
+  class Chunks;
+
+  std::shared_ptr<Part> new_part(std::uint64_t wanted, const std::stop_token& stop) const;
+
+  const Chunker chunker_;
+  MemoryBudget& budget_;
+  CpuPool& pool_;
+};
+
+}  // namespace restic::repo

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: MIT
+#include "repo/write_session.h"
+
+#include <algorithm>
+#include <future>
+#include <utility>
+
+#include "repo/crypto.h"
+#include "repo/pack_header.h"
+#include "transport/blocking.h"
+
+namespace restic::repo {
+namespace {
+
+using transport::FileName;
+using transport::FileType;
+
+constexpr std::chrono::seconds kHousekeepEvery{1};
+constexpr std::chrono::seconds kRetryRefreshAfter{20};
+
+Error lock_lost() {
+  return {Errc::Locked,
+          "the repository's lock could not be refreshed for more than 22 minutes; writing has stopped and "
+          "starts over "
+          "under a new lock"};
+}
+
+// The last 4 bytes of the pack: there only if all of it is, and equal to the length of its header.
+std::future<Result<Bytes>> load_trailer(transport::Backend& backend, const PackEntry& pack,
+                                        std::uint32_t& header_length) {
+  std::uint64_t size = 0;
+  std::size_t header = kSealOverhead;
+  for (const PackedBlob& blob : pack.blobs) {
+    size += blob.length;
+    header += header_entry_size(blob.uncompressed_length != 0);
+  }
+  header_length = static_cast<std::uint32_t>(header);
+  auto promise = std::make_shared<std::promise<Result<Bytes>>>();
+  backend.load_range({FileType::Pack, pack.pack.hex()}, {size + header, kPackTrailerSize},
+                     transport::Urgency::Ahead,
+                     [promise](Result<Bytes> result) { promise->set_value(std::move(result)); });
+  return promise->get_future();
+}
+
+bool says(const Bytes& trailer, std::uint32_t header_length) {
+  std::uint32_t value = 0;
+  for (std::size_t i = trailer.size(); i-- > 0;) value = value << 8U | trailer[i];
+  return value == header_length;
+}
+
+}  // namespace
+
+WriteSessions::WriteSessions(Repository& repository, MemoryBudget& budget, const LockOwner& owner,
+                             const LockJournal& journal, std::chrono::milliseconds idle_release,
+                             const Clock& clock)
+    : repository_(repository),
+      budget_(budget),
+      idle_release_(idle_release),
+      clock_(clock),
+      lock_(repository, owner, journal, clock),
+      keeper_([this](const std::stop_token& stop) { run(stop); }) {}
+
+WriteSessions::~WriteSessions() {
+  keeper_.request_stop();
+  keeper_.join();
+  close_unused();
+}
+
+WriteSessions::Lease WriteSessions::lease() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    changed_.wait(lock, [&] { return state_ != State::Busy; });
+    if (state_ == State::Open && !writer_->failure()) break;
+    if (state_ == State::Open && users_ > 0) {
+      // It failed, and its last user closes it.
+      changed_.wait(lock);
+      continue;
+    }
+    const bool was_open = state_ == State::Open;
+    state_ = State::Busy;
+    lock.unlock();
+    try {
+      if (was_open) close();
+      open();
+    } catch (...) {
+      lock.lock();
+      state_ = State::Closed;
+      changed_.notify_all();
+      throw;
+    }
+    lock.lock();
+    state_ = State::Open;
+    next_refresh_ = clock_.now() + Lock::kRefreshEvery;
+    changed_.notify_all();
+  }
+  ++users_;
+  return {*this, *writer_};
+}
+
+void WriteSessions::give_back() {
+  bool failed = false;
+  {
+    const std::lock_guard lock(mutex_);
+    --users_;
+    last_use_ = clock_.now();
+    failed = writer_->failure().has_value();
+    changed_.notify_all();
+  }
+  if (failed) close_unused();
+}
+
+void WriteSessions::check_lock() const {
+  if (const auto failure = writer_->failure()) throw Error(*failure);
+  if (!lock_.usable()) throw lock_lost();
+}
+
+void WriteSessions::close_unused() {
+  {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return state_ != State::Busy; });
+    if (state_ == State::Closed || users_ > 0) return;
+    state_ = State::Busy;
+  }
+  close();
+  const std::lock_guard lock(mutex_);
+  state_ = State::Closed;
+  changed_.notify_all();
+}
+
+void WriteSessions::housekeep() {
+  bool idle = false;
+  {
+    std::unique_lock lock(mutex_);
+    if (state_ != State::Open) return;
+    const Clock::Instant now = clock_.now();
+    if (!lock_.usable()) writer_->fail(lock_lost());
+    idle = users_ == 0 && (writer_->failure() || now - last_use_ >= idle_release_);
+    if (!idle) {
+      if (now < next_refresh_) return;
+      state_ = State::Busy;
+    }
+  }
+  if (idle) return close_unused();
+  refresh_lock();
+}
+
+void WriteSessions::run(const std::stop_token& stop) {
+  while (!stop.stop_requested()) {
+    {
+      std::unique_lock lock(mutex_);
+      if (!changed_.wait(lock, stop, [&] { return state_ == State::Open; })) return;
+      changed_.wait_for(lock, stop, kHousekeepEvery, [] { return false; });
+    }
+    if (!stop.stop_requested()) housekeep();
+  }
+}
+
+void WriteSessions::open() {
+  lock_.acquire();
+  try {
+    repository_.refresh_index();
+    writer_ = std::make_unique<BlobWriter>(repository_, budget_, clock_, [this]() -> Status {
+      if (lock_.usable()) return Unit{};
+      return lock_lost();
+    });
+    writer_->adopt(still_there(std::exchange(without_index_, {})));
+  } catch (...) {
+    writer_.reset();
+    lock_.release();
+    throw;
+  }
+}
+
+void WriteSessions::close() noexcept {
+  try {
+    writer_->flush({});
+  } catch (const std::exception& error) {
+    repository_.log().warning(std::string("what was stored so far is not indexed: ") + error.what());
+  }
+  try {
+    if (writer_->failure()) without_index_ = writer_->give_up();
+  } catch (const std::exception& error) {
+    repository_.log().warning(std::string("uploaded packs are forgotten: ") + error.what());
+  }
+  writer_.reset();
+  lock_.release();
+}
+
+void WriteSessions::refresh_lock() noexcept {
+  Clock::Instant next = clock_.now();
+  try {
+    lock_.refresh();
+    next += Lock::kRefreshEvery;
+  } catch (const std::exception& error) {
+    repository_.log().warning(std::string("cannot refresh the repository's lock: ") + error.what());
+    next += kRetryRefreshAfter;
+  }
+  const std::lock_guard lock(mutex_);
+  next_refresh_ = next;
+  state_ = State::Open;
+  changed_.notify_all();
+}
+
+// Of packs that were uploaded under an earlier lock without getting into an index: those that no prune has
+// removed.
+std::vector<PackEntry> WriteSessions::still_there(std::vector<PackEntry> packs) {
+  const std::size_t at_once = std::max(1U, repository_.backend().parallelism());
+  std::vector<PackEntry> there;
+  for (std::size_t begin = 0; begin < packs.size(); begin += at_once) {
+    const std::size_t end = std::min(packs.size(), begin + at_once);
+    std::vector<std::future<Result<Bytes>>> trailers;
+    std::vector<std::uint32_t> lengths(end - begin);
+    for (std::size_t i = begin; i < end; ++i) {
+      trailers.push_back(load_trailer(repository_.backend(), packs[i], lengths[i - begin]));
+    }
+    for (std::size_t i = begin; i < end; ++i) {
+      const Result<Bytes> trailer = trailers[i - begin].get();
+      if (trailer.ok() && says(trailer.value(), lengths[i - begin])) there.push_back(std::move(packs[i]));
+    }
+  }
+  return there;
+}
+
+}  // namespace restic::repo
