@@ -51,12 +51,12 @@ ZSTD_CCtx* encoder() {
 }
 
 // Frame by frame into memory that grows with what really comes out.
-Bytes decompress_growing(ByteView frames, std::size_t limit, const std::string& what) {
+void decompress_growing(ByteView frames, std::size_t limit, const std::string& what, Bytes& plain) {
   ZSTD_DCtx* const context = decoder();
   ZSTD_DCtx_reset(context, ZSTD_reset_session_only);
   ZSTD_inBuffer in{frames.data(), frames.size(), 0};
   const std::size_t ceiling = limit + 1;  // the byte too many that shows an excess
-  Bytes plain(std::min(ceiling, std::max<std::size_t>(frames.size() * 4, ZSTD_DStreamOutSize())));
+  plain.resize(std::min(ceiling, std::max<std::size_t>(frames.size() * 4, ZSTD_DStreamOutSize())));
   std::size_t produced = 0;
   std::size_t pending = 1;  // 0: at the end of a frame
   while (in.pos < in.size || pending != 0) {
@@ -75,7 +75,6 @@ Bytes decompress_growing(ByteView frames, std::size_t limit, const std::string& 
     }
   }
   plain.resize(produced);
-  return plain;
 }
 
 }  // namespace
@@ -91,13 +90,20 @@ bool plausible_plain_size(std::size_t compressed, std::size_t plain) {
 }
 
 Bytes decompress(ByteView frames, std::size_t limit, const std::string& what) {
+  Bytes plain;
+  decompress(frames, limit, what, plain);
+  return plain;
+}
+
+void decompress(ByteView frames, std::size_t limit, const std::string& what, Bytes& plain) {
+  plain.clear();  // so that growing copies nothing
   const unsigned long long promised = ZSTD_getFrameContentSize(frames.data(), frames.size());
   if (promised != ZSTD_CONTENTSIZE_ERROR && promised != ZSTD_CONTENTSIZE_UNKNOWN &&
       promised <= std::min(limit, kTrustedSize)) {
-    Bytes plain(static_cast<std::size_t>(promised));
-    if (decompress_into(frames, plain)) return plain;
+    plain.resize(static_cast<std::size_t>(promised));
+    if (decompress_into(frames, plain)) return;
   }
-  return decompress_growing(frames, limit, what);
+  decompress_growing(frames, limit, what, plain);
 }
 
 void compress(ByteView plain, Bytes& out, int level) {

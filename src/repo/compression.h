@@ -21,6 +21,8 @@ bool plausible_plain_size(std::size_t compressed, std::size_t plain);
 // Decodes frames of unknown plain length. Throws Error{Damaged} that begins with `what`: not valid zstd, or
 // more than `limit` bytes.
 Bytes decompress(ByteView frames, std::size_t limit, const std::string& what);
+// The same, replacing the content of `plain`, whose memory is used again where it suffices.
+void decompress(ByteView frames, std::size_t limit, const std::string& what, Bytes& plain);
 
 // Appends one frame that every restic since 0.14 reads: content size present, no checksum, window at most 512
 // KiB. `level` is zstd's; 3 matches restic's "auto", 15 its "max".

@@ -79,16 +79,16 @@ void IndexFetch::arrived(std::size_t number, Result<Bytes> stored) {
 }
 
 void IndexFetch::decode(std::size_t number, Bytes stored) {
-  std::unique_ptr<IndexFileParser> parser = take_parser();
+  std::unique_ptr<Decoder> decoder = take_decoder();
   try {
     const transport::FileName name = index_file(files_[number].outcome.file.name);
-    Bytes json = open_sealed_file(crypto_, repository_version_, name, std::move(stored));
+    open_sealed_file(crypto_, repository_version_, name, std::move(stored), decoder->json);
     const std::optional<Id> id = Id::from_hex(name.name);
     if (!id) throw Error(Errc::Damaged, name.path() + ": not a file name");
-    IndexSegmentPtr segment = parser->parse(*id, json, repository_version_);
+    IndexSegmentPtr segment = decoder->parser.parse(*id, decoder->json, repository_version_);
     {
       const std::lock_guard lock(mutex_);
-      idle_parsers_.push_back(std::move(parser));
+      idle_decoders_.push_back(std::move(decoder));
     }
     finish(number, std::move(segment));
   } catch (const Error& error) {
@@ -118,12 +118,12 @@ void IndexFetch::finish(std::size_t number, Result<IndexSegmentPtr> result) {
   changed_.notify_all();
 }
 
-std::unique_ptr<IndexFileParser> IndexFetch::take_parser() {
+std::unique_ptr<IndexFetch::Decoder> IndexFetch::take_decoder() {
   const std::lock_guard lock(mutex_);
-  if (idle_parsers_.empty()) return std::make_unique<IndexFileParser>();
-  std::unique_ptr<IndexFileParser> parser = std::move(idle_parsers_.back());
-  idle_parsers_.pop_back();
-  return parser;
+  if (idle_decoders_.empty()) return std::make_unique<Decoder>();
+  std::unique_ptr<Decoder> decoder = std::move(idle_decoders_.back());
+  idle_decoders_.pop_back();
+  return decoder;
 }
 
 }  // namespace restic::repo

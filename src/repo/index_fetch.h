@@ -23,7 +23,7 @@ namespace restic::repo {
 // to blame.
 class IndexFetch {
  public:
-  static constexpr std::uint64_t kMostWaitingBytes = 16U << 20U;
+  static constexpr std::uint64_t kMostWaitingBytes = 8U << 20U;
 
   struct Outcome {
     transport::FileInfo file;
@@ -47,12 +47,18 @@ class IndexFetch {
     int attempts = 0;
   };
 
+  // What a thread decodes files with, one after the other, in the same memory.
+  struct Decoder {
+    IndexFileParser parser;
+    Bytes json;
+  };
+
   bool may_start() const;
   void start(std::size_t number);
   void arrived(std::size_t number, Result<Bytes> stored);
   void decode(std::size_t number, Bytes stored);
   void finish(std::size_t number, Result<IndexSegmentPtr> result);
-  std::unique_ptr<IndexFileParser> take_parser();
+  std::unique_ptr<Decoder> take_decoder();
 
   transport::Backend& backend_;
   const Crypto& crypto_;
@@ -63,7 +69,7 @@ class IndexFetch {
   std::condition_variable_any changed_;
   std::vector<File> files_;
   std::vector<std::size_t> waiting_;  // numbers of files to start, the next at the back
-  std::vector<std::unique_ptr<IndexFileParser>> idle_parsers_;
+  std::vector<std::unique_ptr<Decoder>> idle_decoders_;
   std::size_t in_flight_ = 0, done_ = 0;
   std::uint64_t bytes_in_flight_ = 0;
   std::optional<Error> fatal_;

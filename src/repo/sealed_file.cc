@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "repo/sealed_file.h"
 
+#include <utility>
+
 #include "base/error.h"
 #include "repo/compression.h"
 #include "repo/id.h"
@@ -18,6 +20,13 @@ bool is_framed(unsigned version, transport::FileType type) {
 
 Bytes open_sealed_file(const Crypto& crypto, unsigned version, const transport::FileName& file,
                        Bytes stored) {
+  Bytes json;
+  open_sealed_file(crypto, version, file, std::move(stored), json);
+  return json;
+}
+
+void open_sealed_file(const Crypto& crypto, unsigned version, const transport::FileName& file, Bytes stored,
+                      Bytes& json) {
   const std::string what = file.path();
   if (file.type != transport::FileType::Config && Id::of(stored).hex() != file.name) {
     throw Error(Errc::Damaged, what + ": its content does not match its name");
@@ -29,9 +38,9 @@ Bytes open_sealed_file(const Crypto& crypto, unsigned version, const transport::
   }
   if (is_framed(version, file.type) && !plain.empty() && plain.front() != '{' && plain.front() != '[') {
     if (plain.front() != kCompressedFrame) throw Error(Errc::Damaged, what + ": has an unknown encoding");
-    return decompress(plain.subspan(1), kMaxSealedFile, what);
+    return decompress(plain.subspan(1), kMaxSealedFile, what, json);
   }
-  return {plain.begin(), plain.end()};
+  json.assign(plain.begin(), plain.end());
 }
 
 Bytes seal_file(const Crypto& crypto, unsigned version, transport::FileType type, std::string_view json) {

@@ -20,6 +20,9 @@ inline constexpr std::size_t kMaxSealedFile = 512U << 20U;
 // `stored` as it was loaded, to its JSON: checks its SHA-256 against the file's name (config has none), opens
 // it and decompresses it. Throws Error{Damaged} that begins with file.path(). CPU work only; thread-safe.
 Bytes open_sealed_file(const Crypto& crypto, unsigned version, const transport::FileName& file, Bytes stored);
+// The same, replacing the content of `json`, whose memory is used again where it suffices.
+void open_sealed_file(const Crypto& crypto, unsigned version, const transport::FileName& file, Bytes stored,
+                      Bytes& json);
 
 // The bytes to store for a JSON; the name to store them under is their Id::of (config: "").
 Bytes seal_file(const Crypto& crypto, unsigned version, transport::FileType type, std::string_view json);
