@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "tools/daemon_channel.h"
 
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -82,5 +83,13 @@ std::optional<std::string> DaemonChannel::receive_password() const {
   wipe(record);
   return password;
 }
+
+void DaemonChannel::wait_for_hangup() const noexcept {
+  pollfd entry{socket_.get(), 0, 0};  // hanging up is always reported
+  while (::poll(&entry, 1, -1) < 0 && errno == EINTR) {
+  }
+}
+
+void DaemonChannel::hang_up() const noexcept { ::shutdown(socket_.get(), SHUT_RDWR); }
 
 }  // namespace restic::tools

@@ -37,6 +37,11 @@ class DaemonChannel {
   // Blocks; nullopt when there is none, or the other side is gone.
   std::optional<std::string> receive_password() const;
 
+  // Blocks until either side has hung up or is gone.
+  void wait_for_hangup() const noexcept;
+  // Ends the conversation for both sides, from any thread.
+  void hang_up() const noexcept;
+  // Gives this process's copy of the end back; the conversation goes on if another process has one.
   void close() noexcept { socket_.reset(); }
 
  private:

@@ -2,15 +2,16 @@
 #include "tools/daemonize.h"
 
 #include <fcntl.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
 #include <new>
 #include <optional>
+#include <thread>
 #include <utility>
 
 #include "base/error.h"
@@ -51,10 +52,15 @@ void redirect_to_null(std::initializer_list<int> descriptors) {
   for (const int descriptor : descriptors) ::dup2(null.get(), descriptor);
 }
 
-// The daemon's side of Startup.
+// The daemon's side of Startup. The process ends when the other side goes before ready().
 class RemoteStartup : public Startup {
  public:
-  explicit RemoteStartup(DaemonChannel channel) : channel_(std::move(channel)) {}
+  explicit RemoteStartup(DaemonChannel channel)
+      : channel_(std::move(channel)), watcher_([this] {
+          channel_.wait_for_hangup();
+          if (!released_) ::_exit(static_cast<int>(ExitCode::MountFailed));
+        }) {}
+  ~RemoteStartup() override { release(); }
 
   std::optional<std::string> ask_password(int attempt) override {
     DaemonMessage question(DaemonMessage::Kind::AskPassword);
@@ -69,10 +75,10 @@ class RemoteStartup : public Startup {
     channel_.send(progress);
   }
   void ready() override {
-    ::prctl(PR_SET_PDEATHSIG, 0);  // before the parent knows that it may go
     redirect_to_null({STDERR_FILENO});
+    released_ = true;  // before the other side knows that it may go
     channel_.send(DaemonMessage(DaemonMessage::Kind::Ready));
-    channel_.close();
+    release();
   }
   void fail(const Failure& failure) {
     DaemonMessage message(DaemonMessage::Kind::Failed);
@@ -82,17 +88,22 @@ class RemoteStartup : public Startup {
   }
 
  private:
+  void release() {
+    released_ = true;
+    channel_.hang_up();
+  }
+
   DaemonChannel channel_;
+  std::atomic<bool> released_{false};
+  std::jthread watcher_;
 };
 
-ExitCode be_the_daemon(const Serve& serve, DaemonChannel channel, pid_t parent) {
-  ::prctl(PR_SET_PDEATHSIG, SIGTERM);
-  if (::getppid() != parent) return ExitCode::System;  // it went before it could be watched
+ExitCode be_the_daemon(const Serve& serve, DaemonChannel channel) {
   ::setsid();
   redirect_to_null({STDIN_FILENO, STDOUT_FILENO});
   if (::chdir("/") != 0) return ExitCode::System;
-  RemoteStartup startup(std::move(channel));
   StopSignals signals([] { ::_exit(static_cast<int>(ExitCode::MountFailed)); });
+  RemoteStartup startup(std::move(channel));
   const std::optional<Failure> failure = failure_of(serve, startup, signals);
   if (failure) startup.fail(*failure);
   return failure ? failure->code : ExitCode::Ok;
@@ -151,7 +162,6 @@ ExitCode serve_in_foreground(const Serve& serve, Terminal& terminal) {
 
 ExitCode serve_in_background(const Serve& serve, Terminal& terminal) {
   auto [daemon_end, own_end] = DaemonChannel::make_pair();
-  const pid_t parent = ::getpid();
   const pid_t child = ::fork();
   if (child < 0) {
     print_failure(std::string("cannot start a process: ") + std::strerror(errno));
@@ -159,7 +169,7 @@ ExitCode serve_in_background(const Serve& serve, Terminal& terminal) {
   }
   if (child == 0) {
     own_end.close();
-    ::_exit(static_cast<int>(be_the_daemon(serve, std::move(daemon_end), parent)));
+    ::_exit(static_cast<int>(be_the_daemon(serve, std::move(daemon_end))));
   }
   daemon_end.close();
   const StopSignals signals([&terminal, child] {

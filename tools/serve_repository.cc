@@ -57,15 +57,22 @@ fs::SessionOptions session_options(const Options& options) {
   return wanted;
 }
 
-// What a person would do first. Throws when it does not work.
-void list_snapshots(const std::string& mountpoint) {
-  const std::string folder = mountpoint + "/snapshots";
+// Reads a whole folder; the errno it failed with, or 0.
+int list_folder(const std::string& folder) {
   const std::unique_ptr<DIR, int (*)(DIR*)> listing(::opendir(folder.c_str()), &::closedir);
-  errno = listing ? 0 : errno;
-  while (listing && ::readdir(listing.get()) != nullptr) {  // NOLINT(concurrency-mt-unsafe): our own DIR
+  if (!listing) return errno;
+  errno = 0;
+  while (::readdir(listing.get()) != nullptr) {  // NOLINT(concurrency-mt-unsafe): the stream is ours alone
   }
-  if (errno != 0)
-    throw Error(Errc::Io, "cannot list " + folder + ": " + std::generic_category().message(errno));
+  return errno;
+}
+
+// What a person would do first. Throws when it does not work.
+void try_out(const std::string& mountpoint) {
+  int reason = list_folder(mountpoint);
+  if (reason == 0) reason = list_folder(mountpoint + "/snapshots");
+  if (reason == 0 || reason == ENOENT) return;  // a path-template may do without snapshots/
+  throw Error(Errc::Io, "cannot list " + mountpoint + ": " + std::generic_category().message(reason));
 }
 
 }  // namespace
@@ -87,7 +94,7 @@ void serve_repository(const Options& options, std::optional<std::string> passwor
   std::optional<Error> failure;
   session.run([&] {
     try {
-      list_snapshots(options.mountpoint);
+      try_out(options.mountpoint);
       startup.ready();
     } catch (const Error& error) {
       failure = error;

@@ -6,8 +6,8 @@ import json
 import os
 import socket
 
-from forge import master_key
 from support import MOUNT_RESTIC, PASSWORD, MountTest, main, run
+from forge import master_key
 
 
 class BadInput(MountTest):

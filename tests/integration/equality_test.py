@@ -3,8 +3,8 @@
 
 import os
 
-from make_source import GIB, MIB, make_source
 from support import FULL, RESTIC, RESTIC_NEWER, MountTest, main
+from make_source import GIB, MIB, make_source
 
 
 class Equality(MountTest):

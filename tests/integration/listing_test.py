@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The folders of snapshots are named as restic mount names them."""
 
+import subprocess
+
 from support import RESTIC, RESTIC_NEWER, MountTest, is_mounted, main, run, wait_until
 
 # (time, host, tags): three hosts, four tags, several snapshots of the same second.
@@ -42,7 +44,8 @@ class Listing(MountTest):
         other = self.work / "restic-mnt"
         other.mkdir(exist_ok=True)
         self.start(self.restic, "-q", "-r", self.repository.folder, "--password-file", self.password_file,
-                   "--no-cache", "mount", "--no-lock", *flags, other)
+                   "--no-cache", "mount", "--no-lock", *flags, other,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_until(lambda: is_mounted(other), "restic mount")
         shown = listing(other, folders)
         run("umount", other)
@@ -57,7 +60,7 @@ class Listing(MountTest):
     def test_the_default_folders(self):
         shown = self.as_we_list()
         self.assertEqual(shown, self.as_restic_lists())
-        self.assertEqual(sum(line.startswith("2024-01-01T10:00:00") for line in shown), 3)
+        self.assertEqual(sum(line.startswith("2024-01-01T10:00:00Z") and "/" not in line for line in shown), 3)
 
     def test_selections(self):
         for options, flags in ((["host=alpha"], ["--host", "alpha"]),

@@ -4,8 +4,8 @@
 import os
 import pathlib
 
-from make_source import GIB, MIB
 from support import FULL, MountTest, kill, main, run, wait_until
+from make_source import GIB, MIB
 
 LISTENING = {"tcp": "0A", "tcp6": "0A", "udp": "07", "udp6": "07"}  # the kernel's state numbers
 

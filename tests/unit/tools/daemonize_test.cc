@@ -8,6 +8,7 @@
 #include <array>
 #include <csignal>
 #include <string>
+#include <thread>
 
 #include "base/error.h"
 #include "base/unique_fd.h"
@@ -73,6 +74,27 @@ TEST(Background, ReturnsZeroOnceTheDaemonIsReadyAndTheDaemonGoesOn) {
   EXPECT_EQ(outcome.code, 0);
   EXPECT_EQ(outcome.printed, "");
   EXPECT_EQ(outcome.from_daemon, "leads its session in /");
+}
+
+TEST(Background, ADaemonThatWasReadiedByAnyThreadOutlivesItsCaller) {
+  const Outcome outcome = run([](Startup& startup, StopSignals&, int notes) {
+    const pid_t caller = ::getppid();
+    std::thread([&] { startup.ready(); }).join();
+    while (::getppid() == caller) std::this_thread::yield();
+    note(notes, "still here");
+  });
+  EXPECT_EQ(outcome.from_daemon, "still here");
+}
+
+TEST(Background, ACallerThatGoesTakesTheDaemonThatIsNotReadyWithIt) {
+  const Outcome outcome = run([](Startup&, StopSignals&, int notes) {
+    note(notes, "alone");
+    ::kill(::getppid(), SIGKILL);
+    ::pause();
+    note(notes, "still here");
+  });
+  EXPECT_EQ(outcome.code, -1);
+  EXPECT_EQ(outcome.from_daemon, "alone");
 }
 
 TEST(Background, AFailureReachesTheCallerAsOneLine) {
