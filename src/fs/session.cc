@@ -6,10 +6,9 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include <cstring>
+#include <cerrno>
 #include <fstream>
 #include <system_error>
-#include <thread>
 
 #include "base/unique_fd.h"
 #include "fs/ops.h"
@@ -66,7 +65,7 @@ struct Session::Impl : OpsContext {
 
   std::string mount_options() const;
   void negotiate(fuse_conn_info* connection) const;
-  void announce_ready(const std::function<void()>& ready) const;
+  void wait_until_served() const;
   void wait_for_the_end() const;
   void signal() const noexcept {
     const std::uint64_t one = 1;
@@ -105,14 +104,9 @@ void Session::Impl::negotiate(fuse_conn_info* connection) const {
 }
 
 // Asking for the mountpoint is answered by the session itself, so it returns once requests are.
-void Session::Impl::announce_ready(const std::function<void()>& ready) const {
+void Session::Impl::wait_until_served() const {
   struct stat root {};
   if (stat(options.mountpoint.c_str(), &root) == 0) raise_kernel_readahead(root.st_dev);
-  try {
-    ready();
-  } catch (const std::exception& failure) {
-    log.error(failure.what());
-  }
 }
 
 // Returns when stop() was called or all workers have ended.
@@ -171,15 +165,21 @@ void Session::run(const std::function<void()>& ready) {
     fuse_lowlevel_notify_inval_entry(session, folder, name.c_str(), name.size());
     fuse_lowlevel_notify_inval_inode(session, folder, 0, 0);
   });
-  {
-    WorkerPool workers(session, impl.options.threads, [&impl] { impl.signal(); });
-    std::thread announcer = quiet_thread([&impl, &ready] { impl.announce_ready(ready); });
-    impl.wait_for_the_end();
+  WorkerPool workers(session, impl.options.threads, [&impl] { impl.signal(); });
+  const auto end = [&] {
     impl.vfs.shut_down();
     workers.end();
     fuse_session_unmount(session);
-    announcer.join();
+  };
+  try {
+    impl.wait_until_served();
+    ready();
+    impl.wait_for_the_end();
+  } catch (...) {
+    end();
+    throw;
   }
+  end();
 }
 
 void Session::stop() noexcept { impl_->signal(); }

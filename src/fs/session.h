@@ -36,8 +36,9 @@ class Session {
 
   // Mounts; throws Error with the reason in a sentence. Starts no thread.
   void mount();
-  // Serves until unmounted from outside or `stop()`; `ready` runs once requests are being answered. Blocks;
-  // returns when all workers have ended, and nothing is mounted any more.
+  // Serves until unmounted from outside or `stop()`. `ready` runs on the calling thread once requests are
+  // being answered; what it throws ends the serving and is thrown on. Blocks; returns when all workers have
+  // ended, and nothing is mounted any more.
   void run(const std::function<void()>& ready);
   // Ends `run` soon. Async-signal-safe; may come at any time in the life of the object.
   void stop() noexcept;

@@ -27,7 +27,7 @@ class SnapshotView {
   SnapshotView(const SnapshotView&) = delete;
   SnapshotView& operator=(const SnapshotView&) = delete;
 
-  // Reads the list now, and first what index files are new when there are new snapshots. Blocks; a failure is
+  // Reads the list now; the first time, what the repository had when it was opened. Blocks; a failure is
   // thrown and changes nothing. A call that comes while another one reads starts after it, so it sees what
   // was there when it was called.
   void load();
