@@ -21,22 +21,6 @@ using test::Json;
 
 std::uint64_t from_hex(const std::string& digits) { return std::stoull(digits, nullptr, 16); }
 
-// The stream G of the vectors: SHA-256 of 0, 1, 2 … as 8 bytes big-endian, one after the other.
-Bytes stream_g(std::size_t size) {
-  Bytes bytes;
-  bytes.reserve(size + Id::kSize);
-  for (std::uint64_t i = 0; bytes.size() < size; ++i) {
-    std::array<std::uint8_t, 8> counter{};
-    for (unsigned byte = 0; byte < 8; ++byte) {
-      counter[byte] = static_cast<std::uint8_t>(i >> (56 - 8 * byte));
-    }
-    const Id block = Id::of(counter);
-    bytes.insert(bytes.end(), block.bytes.begin(), block.bytes.end());
-  }
-  bytes.resize(size);
-  return bytes;
-}
-
 Bytes repeated(std::size_t count, std::uint8_t value) {
   Bytes bytes;
   bytes.assign(count, value);
@@ -57,17 +41,17 @@ Bytes counting(std::size_t size) {
 // The vectors describe their inputs in words; this makes them by name.
 Bytes input_of(const std::string& name) {
   static const std::map<std::string, std::function<Bytes()>> kInputs = {
-      {"sha32m", [] { return stream_g(33554432); }},
-      {"shift", [] { return joined(repeated(1, 'A'), stream_g(16777216)); }},
+      {"sha32m", [] { return test::vector_stream(33554432); }},
+      {"shift", [] { return joined(repeated(1, 'A'), test::vector_stream(16777216)); }},
       {"zero4m", [] { return repeated(4194304, 0); }},
       {"zero4m1", [] { return repeated(4194305, 0); }},
-      {"zero_then_sha", [] { return joined(repeated(700000, 0), stream_g(6291456)); }},
+      {"zero_then_sha", [] { return joined(repeated(700000, 0), test::vector_stream(6291456)); }},
       {"ff20m", [] { return repeated(20971520, 0xff); }},
       {"x01_17m", [] { return repeated(17825792, 1); }},
       {"period256", [] { return counting(std::size_t{256} * 40960); }},
-      {"sha_524287", [] { return stream_g(524287); }},
-      {"sha_524288", [] { return stream_g(524288); }},
-      {"sha_524289", [] { return stream_g(524289); }},
+      {"sha_524287", [] { return test::vector_stream(524287); }},
+      {"sha_524288", [] { return test::vector_stream(524288); }},
+      {"sha_524289", [] { return test::vector_stream(524289); }},
   };
   return kInputs.at(name)();
 }
@@ -120,7 +104,8 @@ TEST_F(ChunkerVectors, AnotherPolynomialCutsElsewhere) {
   const Json second = vectors_["second_polynomial"];
   std::vector<std::size_t> expected;
   for (const Json& chunk : second["chunks"].items()) expected.push_back(chunk.items().front().number());
-  EXPECT_EQ(chunk_sizes(Chunker(from_hex(second["polynomial"].text())), stream_g(33554432)), expected);
+  EXPECT_EQ(chunk_sizes(Chunker(from_hex(second["polynomial"].text())), test::vector_stream(33554432)),
+            expected);
 }
 
 TEST_F(ChunkerVectors, FindsTheSameEndHoweverTheDataArrives) {
