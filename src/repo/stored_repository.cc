@@ -23,10 +23,12 @@ StoredRepository::StoredRepository(const Room& room, std::unique_ptr<Crypto> cry
       log_(room.log),
       crypto_(std::move(crypto)),
       config_(config),
-      loader_(backend_, *crypto_, config_.version, pool_, log_, nullptr),
+      local_cache_(options.cache_dir, config_.id, *crypto_, log_),
+      index_cache_(local_cache_.open_log("index", options.cache_bytes / 2), pool_),
+      loader_(backend_, *crypto_, config_.version, pool_, log_, &index_cache_),
       snapshots_(*crypto_, config_.version, pool_, log_) {
   auto snapshots = std::async(std::launch::async, [&] { return snapshots_.load(head_start); });
-  IndexLoader opening(head_start, *crypto_, config_.version, pool_, log_, nullptr);
+  IndexLoader opening(head_start, *crypto_, config_.version, pool_, log_, &index_cache_);
   index_ = opening.load(nullptr, options.index_progress, stop_.get_token());
   snapshots_at_open_ = snapshots.get();
   refresh_index_for(snapshots_at_open_);

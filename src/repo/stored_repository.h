@@ -11,6 +11,8 @@
 #include "repo/fetch_plan.h"
 #include "repo/head_start.h"
 #include "repo/index_loader.h"
+#include "repo/local_cache.h"
+#include "repo/log_index_cache.h"
 #include "repo/merged_call.h"
 #include "repo/pack_blob_reader.h"
 #include "repo/repository.h"
@@ -59,6 +61,8 @@ class StoredRepository final : public Repository {
   const Config config_;
   std::stop_source stop_;
 
+  LocalCache local_cache_;
+  LogIndexCache index_cache_;
   IndexLoader loader_;
   MergedCall refreshing_;
   mutable std::mutex mutex_;

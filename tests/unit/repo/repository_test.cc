@@ -9,6 +9,7 @@
 
 #include "repo/cpu_pool.h"
 #include "support/fake_backend.h"
+#include "support/temporary_folder.h"
 #include "support/vectors.h"
 
 namespace restic::repo {
@@ -85,6 +86,28 @@ TEST_F(RepositoryTest, ReadsWholeRepositoriesOfEveryVersion) {
     EXPECT_EQ(list.snapshots[0].id, mini.facts["snapshot_id"].id());
     EXPECT_GT(read_everything(*repository, list.snapshots[0].tree), 0U);
   }
+}
+
+TEST_F(RepositoryTest, AWarmCacheStandsInForTheIndexFiles) {
+  const test::TemporaryFolder folder;
+  const MiniRepo mini = MiniRepo::of_version(2);
+  put_all(backend_, mini);
+  RepositoryOptions options;
+  options.cache_dir = folder.file("cache");
+  options.cache_bytes = 64U << 20U;
+  std::size_t files = 0;
+  {
+    const auto repository = open(mini.password, options);
+    files = read_everything(*repository, repository->snapshots().snapshots[0].tree);
+  }
+  backend_.set_hook([](const Call& call) -> Fault {
+    if (call.kind != Call::Kind::Load || call.file.type != FileType::Index) return {};
+    return {.fail = Error(Errc::Io, "must not be needed"), .fail_after = {}, .truncate = {}};
+  });
+  const auto repository = open(mini.password, options);
+  EXPECT_TRUE(repository->index()->unreadable_files().empty());
+  EXPECT_EQ(read_everything(*repository, repository->snapshots().snapshots[0].tree), files);
+  EXPECT_EQ(log_.last_problem(), "");
 }
 
 }  // namespace
