@@ -23,7 +23,6 @@ std::string safe_tag(std::string tag) {
 std::string safe_name(std::string_view name) {
   std::string safe(name.substr(0, kLongestName));
   std::replace(safe.begin(), safe.end(), '\0', '_');
-  if (safe == ".") return "_";
   return safe == ".." ? "__" : safe;
 }
 
@@ -51,7 +50,8 @@ std::vector<std::string> safe_names(std::string_view path) {
   std::vector<std::string> names;
   while (!path.empty()) {
     const auto slash = std::min(path.find('/'), path.size());
-    if (slash > 0) names.push_back(safe_name(path.substr(0, slash)));
+    const std::string_view name = path.substr(0, slash);
+    if (!name.empty() && name != ".") names.push_back(safe_name(name));
     path.remove_prefix(std::min(slash + 1, path.size()));
   }
   return names;

@@ -36,7 +36,7 @@ class PathTemplate {
 // The snapshot's time, in the offset it was written in. `time_template` is strftime's; empty gives RFC 3339.
 std::string snapshot_time_text(const repo::Snapshot& snapshot, const std::string& time_template);
 
-// Splits a path at its slashes and makes each name safe to show; empty names vanish.
+// Splits a path at its slashes and makes each name safe to show; empty names and "." vanish, as in restic.
 std::vector<std::string> safe_names(std::string_view path);
 
 }  // namespace restic::fs

@@ -10,11 +10,13 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
+#include <csignal>
 #include <fstream>
 #include <future>
 #include <memory>
@@ -317,6 +319,65 @@ TEST_F(SessionTest, StopsWhileReadersWaitForBlobs) {
     }
     repository_.wait_until([&] { return repository_.requests().size() >= 4; });
   }
+  for (auto& reader : readers) reader.join();
+}
+
+TEST_F(SessionTest, AnInterruptedReaderNeedNotWait) {
+  add({repository_.file("file", "content")});
+  repository_.hold_blobs();
+  Mounted mounted(repository_);
+  const pid_t reader = fork();
+  if (reader == 0) {
+    char byte = 0;
+    const int file = open((mounted / latest_ + "file").c_str(), O_RDONLY);
+    _exit(read(file, &byte, 1) == 1 ? 0 : 1);
+  }
+  repository_.wait_until([&] { return !repository_.requests().empty(); });
+  kill(reader, SIGKILL);
+  int status = 0;
+  ASSERT_EQ(waitpid(reader, &status, 0), reader);  // would not return while the read waits
+  EXPECT_TRUE(WIFSIGNALED(status));
+  repository_.let_go();
+  EXPECT_EQ(content_of(mounted / latest_ + "file"), "content");
+}
+
+TEST_F(SessionTest, ShowsTheHolesOfASparseFile) {
+  const std::string zeros(512 * 1024, '\0');
+  const auto hole = repo::Id::of(as_bytes(zeros));
+  repository_.add_blob_as(hole, zeros);
+  FakeNode node = repository_.file("sparse", std::string(4096, 'x'));
+  node.content.push_back(hole);
+  node.content.push_back(hole);
+  node.size = 4096 + 2 * zeros.size();
+  add({node});
+  Mounted mounted(repository_);
+  const std::string path = mounted / latest_ + "sparse";
+  EXPECT_EQ(stat_of(path).st_blocks, 8);
+  const UniqueFd file(open(path.c_str(), O_RDONLY));
+  EXPECT_EQ(lseek(file.get(), 0, SEEK_HOLE), 4096);
+  EXPECT_EQ(lseek(file.get(), 4096, SEEK_DATA), -1);
+  EXPECT_EQ(errno, ENXIO);
+  EXPECT_EQ(content_of(path), std::string(4096, 'x') + zeros + zeros);
+}
+
+TEST_F(SessionTest, UnmountsUnderLoadOnceTheLoadIsGone) {
+  std::vector<FakeNode> nodes;
+  for (int at = 0; at < 200; ++at)
+    nodes.push_back(repository_.file(std::to_string(at), std::string(5000, 'x')));
+  add(std::move(nodes));
+  Mounted mounted(repository_);
+  std::atomic<bool> ended{false};
+  std::vector<std::thread> readers;
+  for (int reader = 0; reader < 4; ++reader) {
+    readers.emplace_back([&, path = mounted / latest_] {
+      while (!ended) {
+        for (const auto& name : names_in(path)) std::ifstream(path + name).get();
+      }
+    });
+  }
+  ASSERT_EQ(umount2(mounted.path().c_str(), MNT_DETACH), 0);
+  mounted.join();  // readers that are inside end first; new ones find the empty folder below
+  ended = true;
   for (auto& reader : readers) reader.join();
 }
 
