@@ -20,8 +20,8 @@ constexpr std::int32_t kWindow = std::int32_t{256} << 20;
 constexpr std::uint32_t kMaxFrame = std::uint32_t{1} << 20U;
 // rclone's answers have a dozen short headers. More than that is not an answer to us.
 constexpr std::uint32_t kMaxHeaderList = std::uint32_t{32} << 10U;
-// Of one upload, unacknowledged. Eight stalled ones leave a quarter of the server's 1 MiB for everybody else. Go's
-// server acknowledges what its reader took every 4 KiB, so the limit stops nobody who is read.
+// Of one upload, unacknowledged. Eight stalled ones leave a quarter of the server's 1 MiB for everybody else.
+// Go's server acknowledges what its reader took every 4 KiB, so the limit stops nobody who is read.
 constexpr std::int32_t kUploadInFlight = std::int32_t{96} << 10;
 
 nghttp2_nv header(std::string_view name, std::string_view value) {
@@ -215,7 +215,7 @@ void H2Session::submit(HttpRequest request, HttpDone done, Clock::time_point now
     impl_->going_away = true;
     return done(refused);
   }
-  const auto [added, fresh] = impl_->streams.try_emplace(id, std::move(request), std::move(done), now);
+  const auto [added, fresh] = impl_->streams.emplace(id, H2Stream(std::move(request), std::move(done), now));
   if (fresh && added->second.body_size() > kSmallUpload) ++impl_->uploads;
 }
 

@@ -160,6 +160,8 @@ void RestBackend::save(const FileName& file, SharedBytes content, StatusDone don
   constexpr std::uint64_t kAnySize = std::uint64_t{1} << 20U;
   load(file, kAnySize, Urgency::Demand,
        [this, file, content, done = std::move(done)](const Result<Bytes>& there) {
+         // Equal bytes, with their random id, are an earlier attempt of ours whose answer was lost.
+         if (there.ok() && there.value() == *content) return done(Unit{});
          if (there.ok()) return done(Error(Errc::Usage, "there is a repository already: it has a config"));
          if (there.error().code() != Errc::NotFound) return done(there.error());
          post(file, content, done);

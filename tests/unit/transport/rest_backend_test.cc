@@ -119,6 +119,12 @@ TEST_F(RestBackendTest, NeverPostsAConfigOverAnotherOrInDoubt) {
   for (const std::string& what : channel_.seen) EXPECT_EQ(what.find("POST"), std::string::npos);
 }
 
+TEST_F(RestBackendTest, AConfigOfEqualBytesIsOneWhoseAnswerWasLost) {
+  channel_.answer("GET /config", 200, "mine");
+  save(backend_, config_, std::make_shared<const Bytes>(text("mine")));
+  EXPECT_EQ(channel_.seen, std::vector<std::string>{"GET /config"});
+}
+
 TEST_F(RestBackendTest, ShortRangesAreDamageHoweverTheServerCallsThem) {
   channel_.answer("GET /" + pack_.path(), 206, "12345");
   EXPECT_EQ(load_range(backend_, pack_, {10, 5}), text("12345"));
