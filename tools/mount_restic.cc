@@ -40,6 +40,7 @@ void check_places(Options& options) {
 ExitCode mount_it(Options options) {
   if (!options.name_space.empty()) enter_name_space(options.name_space);
   check_places(options);
+  require_fuse_device();
   std::optional<std::string> password = find_password(options.password, variable);
   erase_variable("RESTIC_PASSWORD");
   Terminal terminal(options.repository);

@@ -27,6 +27,7 @@ namespace files = std::filesystem;
     case EACCES:
       throw Error(Errc::Denied, place + " cannot be entered: permission denied");
     case ENOTCONN:
+    case ECONNABORTED:
       throw Error(
           Errc::Unavailable,
           place + " is what a mount left behind that has died; unmount it first: fusermount3 -u " + path);
@@ -63,6 +64,17 @@ void refuse_overlap(const std::string& mountpoint, const std::string& what, cons
   if (mount == other) refuse_because(" is ");
   if (is_or_contains(other, mount)) refuse_because(" lies inside ");
   if (is_or_contains(mount, other)) refuse_because(" contains ");
+}
+
+void require_fuse_device() {
+  constexpr const char* kDevice = "/dev/fuse";
+  const UniqueFd device(::open(kDevice, O_RDWR | O_CLOEXEC));
+  if (device) return;
+  const std::string what =
+      std::string("cannot open ") + kDevice + ": " + std::generic_category().message(errno);
+  if (errno == EACCES)
+    throw Error(Errc::Denied, what + "; let all users read and write it: chmod 666 /dev/fuse");
+  throw Error(Errc::Unsupported, what + "; load the kernel's module: modprobe fuse");
 }
 
 }  // namespace restic::tools

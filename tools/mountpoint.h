@@ -14,4 +14,7 @@ std::string resolve_mountpoint(const std::string& path);
 // exist. Empty is never in the way.
 void refuse_overlap(const std::string& mountpoint, const std::string& what, const std::string& folder);
 
+// Throws Error that says how to help it when this user cannot use /dev/fuse.
+void require_fuse_device();
+
 }  // namespace restic::tools

@@ -60,10 +60,10 @@ class BadInput(MountTest):
     def test_no_repository_there(self):
         empty = self.work / "empty"
         empty.mkdir()
-        self.refuse(empty, says=(str(empty), "no repository"))
+        self.refuse(empty, says=(str(empty), "no restic repository", "-o init"))
         self.refuse(self.work / "missing", says=(str(self.work / "missing"),))
-        self.refuse(f"rclone::local:{empty}", says="no repository")
-        self.refuse(f"rclone::local:{self.work}/missing", says="no repository")
+        self.refuse(f"rclone::local:{empty}", says="no restic repository")
+        self.refuse(f"rclone::local:{self.work}/missing", says="no restic repository")
 
     def test_repository_of_a_later_version(self):
         key_file, = self.repository.files("keys")
@@ -101,7 +101,7 @@ class BadInput(MountTest):
         program.write_text("#!/bin/sh\necho 'the last words' >&2\nexit 3\n", encoding="utf-8")
         program.chmod(0o755)
         self.refuse("rclone:b2:x", f"rclone-program={program}", says="the last words")
-        self.refuse("rclone:b2:x", "rclone-program=/bin/false", says="rclone")
+        self.refuse("rclone:b2:x", "rclone-program=/bin/false", says="/bin/false ended with status 1")
 
     def test_unknown_remote(self):
         self.refuse("rclone:nosuchremote:x", says=("nosuchremote", "didn't find section in config file"))
@@ -151,7 +151,7 @@ class BadInput(MountTest):
         self.assert_refused(run(MOUNT_RESTIC, self.mountpoint, check=False, env={}), 1, "RESTIC_REPOSITORY")
 
     def test_log_file_that_cannot_be_written(self):
-        self.refuse(self.repository.folder, "log-file=/no/such/folder/log", says="/no/such/folder/log")
+        self.refuse(self.repository.folder, f"log-file={self.password_file}/log", says=f"{self.password_file}/log")
 
 
 if __name__ == "__main__":

@@ -83,9 +83,21 @@ class MountHelper(MountTest):
         shutil.copy(MOUNT_RESTIC, program)
         line = f"{self.repository.folder} {self.mountpoint} restic noauto,user,{self.options} 0 0\n"
         done = self.in_a_namespace(
-            'ln -sf ' + str(program) + ' /sbin/mount.restic; as="setpriv --reuid=65534 --regid=65534 --clear-groups";'
-            '$as mount "$MNT" && $as cat "$SHOWN"; $as fusermount3 -u "$MNT"', line)
-        self.assertEqual((done.stdout, done.stderr), ("content", ""))
+            f'ln -sf {program} /sbin/mount.restic; as="setpriv --reuid={NOBODY} --regid={NOBODY} --clear-groups";'
+            'mknod "$1/fuse" c 10 229; chmod 666 "$1/fuse"; mount --bind "$1/fuse" /dev/fuse;'
+            '$as mount "$MNT" && $as cat "$SHOWN" && $as fusermount3 -u "$MNT"', line)
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "content", ""))
+
+    def test_a_user_who_may_not_use_fuse_is_told(self):
+        os.chown(self.password_file, NOBODY, NOBODY)
+        shutil.copy(MOUNT_RESTIC, self.work / "mount.restic")
+        self.work.chmod(0o755)
+        done = self.in_a_namespace(
+            'mknod "$1/fuse" c 10 229; chmod 600 "$1/fuse"; mount --bind "$1/fuse" /dev/fuse;'
+            f'setpriv --reuid={NOBODY} --regid={NOBODY} --clear-groups {self.work}/mount.restic {self.repository.folder} "$MNT" '
+            f'-o ro,{self.options}; echo "code $?"')
+        self.assertIn("code 32", done.stdout)
+        self.assertIn("mount.restic: cannot open /dev/fuse: Permission denied; ", done.stderr)
 
     def test_its_failure_is_the_failure_of_mount(self):
         done = self.in_a_namespace(f'mount -t restic {self.work}/nowhere "$MNT" -o {self.options}; echo "code $?"')

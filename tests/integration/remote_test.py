@@ -3,6 +3,7 @@
 
 import os
 import socket
+import subprocess
 
 from support import RCLONE, RCLONE_NEWER, RESTIC, RESTIC_NEWER, MountTest, main, run, wait_until
 
@@ -31,7 +32,8 @@ class Remote(MountTest):
         folder = self.work / "server"
         folder.mkdir()
         port = free_port()
-        self.start(self.rclone, "serve", kind, folder, "--addr", f"127.0.0.1:{port}", *flags)
+        self.start(self.rclone, "serve", kind, folder, "--addr", f"127.0.0.1:{port}", *flags,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_until(lambda: answers(port), f"the {kind} server")
         return port
 
