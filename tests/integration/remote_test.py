@@ -70,14 +70,6 @@ if RCLONE_NEWER:
     class NewerRclone(Remote):
         rclone = RCLONE_NEWER
 
-        def test_s3(self):
-            port = self.serve("s3", "--auth-key", "somebody,something secret")
-            self.rclone_config.write_text(
-                f"[b2prod]\ntype = s3\nprovider = Rclone\nendpoint = http://127.0.0.1:{port}\n"
-                "access_key_id = somebody\nsecret_access_key = something secret\nuse_multipart_uploads = false\n",
-                encoding="utf-8")
-            self.see_a_snapshot()
-
 
 if __name__ == "__main__":
     main()
