@@ -19,7 +19,7 @@ struct Ownership {
 
 // The chunk that restic's chunker cuts long runs of zeros into: 512 KiB of nothing, known by its SHA-256.
 // restic does not record holes; these chunks are where they were.
-inline constexpr std::uint64_t kZeroChunkSize = 512 * 1024;
+inline constexpr std::uint64_t kZeroChunkSize = 512ULL * 1024;
 bool is_zero_chunk(const repo::Id& id) noexcept;
 
 // What stat(2) shows of an entry of a tree. The type comes from the entry's type, never from its mode; zero

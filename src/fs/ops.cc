@@ -22,6 +22,7 @@ void keep(std::shared_ptr<Handle> handle, fuse_file_info& info) {
 }
 template <class Handle>
 std::shared_ptr<Handle>& kept(const fuse_file_info& info) {
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): FUSE keeps handles as integers
   return *reinterpret_cast<std::shared_ptr<Handle>*>(info.fh);
 }
 template <class Handle>
@@ -303,8 +304,8 @@ fuse_entry_param entry_param(const Entry& entry) {
 }
 
 const fuse_lowlevel_ops& vfs_operations() {
-  static const fuse_lowlevel_ops kOperations = make_vfs_operations();
-  return kOperations;
+  static const fuse_lowlevel_ops operations = make_vfs_operations();
+  return operations;
 }
 
 }  // namespace restic::fs

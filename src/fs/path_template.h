@@ -18,7 +18,8 @@ struct TemplatePath {
 
 // A template as `restic mount --path-template` has it: %i short id, %I long id, %u user, %h host, %t one path
 // for each tag, %T the time; any other letter stands for itself (FORMAT: restic mount). What snapshots bring
-// in is made safe: no "." or ".." and no NUL, names of 255 bytes at most. A single tag, a host or a user with
+// in is made safe: ".." becomes "__", "." vanishes, no NUL, names of 255 bytes at most. A single tag, a host
+// or a user with
 // '/' gives nested folders, as in restic; of several tags each has its '/' replaced by '_'. Immutable.
 class PathTemplate {
  public:
