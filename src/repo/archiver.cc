@@ -111,6 +111,8 @@ struct Archiver::Impl {
   ~Impl() { stop_ahead.request_stop(); }
 
   void store_one_ahead(const UniqueFd& fd);
+  Snapshot store_all(int folder_fd, const ArchiveOptions& archive_options, ArchiveProgress& progress,
+                     const std::stop_token& stop);
   std::optional<Snapshot> find_earlier(const Bytes& stored);
   Snapshot describe(const ArchivedFolder& folder, const ArchiveOptions& archive_options,
                     Timestamp begun) const;
@@ -168,27 +170,36 @@ Snapshot Archiver::archive(int folder_fd, const ArchiveOptions& options, Archive
                            std::stop_token stop) {
   Impl& impl = *impl_;
   if (std::optional<Snapshot> earlier = impl.find_earlier(options.earlier_snapshot)) return *earlier;
-  const Timestamp begun = wall_time(impl.clock);
   Counter counter(progress);
   walk_folder(folder_fd, counter);
 
   Snapshot snapshot;
-  {
-    const WriteSessions::Lease lease = impl.sessions.lease();
-    BlobWriter& writer = lease.writer();
-    const BlobWriter::ProgressLink count_uploads(writer, progress.bytes_uploaded);
-    const ArchiveTools tools{impl.file_store,        impl.memory, impl.users,           impl.readers,
-                             impl.repository.pool(), impl.zone,   impl.repository.log()};
-    const ArchivedFolder folder = ArchiveRun(tools, writer, options.partial, progress, stop).run(folder_fd);
-    if (folder.names.empty())
-      throw Error(Errc::Usage, "there is nothing in the folder to make a snapshot of");
-    writer.flush(stop);
-    snapshot = impl.describe(folder, options, begun);
-    impl.write_snapshot(snapshot, options, lease);
+  try {
+    snapshot = impl.store_all(folder_fd, options, progress, stop);
+  } catch (const Error& error) {
+    const bool stopped = error.code() == Errc::Cancelled;
+    impl.sessions.close_unused(stopped ? WriteSessions::Ending::Abandon : WriteSessions::Ending::Finish);
+    throw;
   }
+  impl.sessions.close_unused(WriteSessions::Ending::Finish);
   Forgetter forgetter(impl.memory);
   walk_folder(folder_fd, forgetter);
-  impl.sessions.close_unused();
+  return snapshot;
+}
+
+Snapshot Archiver::Impl::store_all(int folder_fd, const ArchiveOptions& archive_options,
+                                   ArchiveProgress& progress, const std::stop_token& stop) {
+  const Timestamp begun = wall_time(clock);
+  const WriteSessions::Lease lease = sessions.lease();
+  BlobWriter& writer = lease.writer();
+  const BlobWriter::ProgressLink count_uploads(writer, progress.bytes_uploaded);
+  const ArchiveTools tools{file_store, memory, users, readers, repository.pool(), zone, repository.log()};
+  const ArchivedFolder folder =
+      ArchiveRun(tools, writer, archive_options.partial, progress, stop).run(folder_fd);
+  if (folder.names.empty()) throw Error(Errc::Usage, "there is nothing in the folder to make a snapshot of");
+  writer.flush(stop);
+  Snapshot snapshot = describe(folder, archive_options, begun);
+  write_snapshot(snapshot, archive_options, lease);
   return snapshot;
 }
 

@@ -63,7 +63,7 @@ WriteSessions::WriteSessions(Repository& repository, MemoryBudget& budget, const
 WriteSessions::~WriteSessions() {
   keeper_.request_stop();
   keeper_.join();
-  close_unused();
+  close_unused(Ending::Abandon);
 }
 
 WriteSessions::Lease WriteSessions::lease() {
@@ -80,7 +80,7 @@ WriteSessions::Lease WriteSessions::lease() {
     state_ = State::Busy;
     lock.unlock();
     try {
-      if (was_open) close();
+      if (was_open) close(Ending::Abandon);
       open();
     } catch (...) {
       lock.lock();
@@ -106,7 +106,7 @@ void WriteSessions::give_back() {
     failed = writer_->failure().has_value();
     changed_.notify_all();
   }
-  if (failed) close_unused();
+  if (failed) close_unused(Ending::Abandon);
 }
 
 void WriteSessions::check_lock() const {
@@ -114,14 +114,14 @@ void WriteSessions::check_lock() const {
   if (!lock_.usable()) throw lock_lost();
 }
 
-void WriteSessions::close_unused() {
+void WriteSessions::close_unused(Ending ending) {
   {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return state_ != State::Busy; });
     if (state_ == State::Closed || users_ > 0) return;
     state_ = State::Busy;
   }
-  close();
+  close(ending);
   const std::lock_guard lock(mutex_);
   state_ = State::Closed;
   changed_.notify_all();
@@ -140,7 +140,7 @@ void WriteSessions::housekeep() {
       state_ = State::Busy;
     }
   }
-  if (idle) return close_unused();
+  if (idle) return close_unused(Ending::Finish);
   refresh_lock();
 }
 
@@ -171,11 +171,15 @@ void WriteSessions::open() {
   }
 }
 
-void WriteSessions::close() noexcept {
+void WriteSessions::close(Ending ending) noexcept {
   try {
-    writer_->flush({});
+    if (ending == Ending::Abandon) {
+      writer_->fail(Error(Errc::Cancelled, "writing was given up"));
+    } else {
+      writer_->flush({});
+    }
   } catch (const std::exception& error) {
-    repository_.log().warning(std::string("what was stored so far is not indexed: ") + error.what());
+    repository_.log().warning(std::string("what was stored ahead is lost again: ") + error.what());
   }
   try {
     if (writer_->failure()) without_index_ = writer_->give_up();

@@ -53,9 +53,10 @@ class WriteSessions {
   // Blocks while a session is opened: lock, refreshed index, packs that were left without an index. Throws
   // what hinders.
   Lease lease();
-  // Closes a session that nobody uses: writes the index of what is in its packs, then gives the lock back.
-  // Blocks.
-  void close_unused();
+  // Closes a session that nobody uses and gives the lock back. Blocks. With Finish, packs that are not full
+  // are uploaded and everything is indexed; with Abandon only packs already uploaded are.
+  enum class Ending { Finish, Abandon };
+  void close_unused(Ending ending);
   // Refreshes the lock when it is time, stops a session whose lock got too old, closes one that idles or
   // failed. Called by a thread of its own about once a second; tests call it themselves.
   void housekeep();
@@ -67,7 +68,7 @@ class WriteSessions {
   void check_lock() const;
   void run(const std::stop_token& stop);
   void open();
-  void close() noexcept;
+  void close(Ending ending) noexcept;
   void refresh_lock() noexcept;
   std::vector<PackEntry> still_there(std::vector<PackEntry> packs);
 

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+#include "repo/file_memory.h"
+
+#include <gtest/gtest.h>
+
+namespace restic::repo {
+namespace {
+
+struct stat facts_of(std::uint64_t inode, std::int64_t size, std::int64_t mtime) {
+  struct stat facts {};
+  facts.st_dev = 7;
+  facts.st_ino = inode;
+  facts.st_size = size;
+  facts.st_mtim.tv_sec = mtime;
+  facts.st_ctim.tv_sec = mtime;
+  return facts;
+}
+
+StoredFile stored(std::uint64_t size) { return {{Id::of(as_bytes("content"))}, size, {}}; }
+
+void remember(FileMemory& memory, const struct stat& facts) {
+  memory.begin_reading(FileKey::of(facts));
+  const StoredFile file = stored(static_cast<std::uint64_t>(facts.st_size));
+  memory.end_reading(facts, &file);
+}
+
+TEST(FileMemory, FindsAFileAsItWasRead) {
+  FileMemory memory(false);
+  remember(memory, facts_of(1, 10, 100));
+  ASSERT_TRUE(memory.find(facts_of(1, 10, 100)));
+  EXPECT_EQ(memory.find(facts_of(1, 10, 100))->content, stored(10).content);
+  EXPECT_FALSE(memory.find(facts_of(2, 10, 100)));
+  EXPECT_FALSE(memory.find(facts_of(1, 11, 100)));
+}
+
+TEST(FileMemory, TimesCountUnlessChangesAreReported) {
+  FileMemory careful(false);
+  FileMemory told(true);
+  for (FileMemory* memory : {&careful, &told}) remember(*memory, facts_of(1, 10, 100));
+  EXPECT_FALSE(careful.find(facts_of(1, 10, 101)));
+  EXPECT_TRUE(told.find(facts_of(1, 10, 101)));
+  told.changed({7, 1});
+  EXPECT_FALSE(told.find(facts_of(1, 10, 100)));
+}
+
+TEST(FileMemory, AChangeDuringReadingMakesTheResultWorthless) {
+  FileMemory memory(true);
+  const struct stat facts = facts_of(1, 10, 100);
+  const StoredFile file = stored(10);
+  memory.begin_reading(FileKey::of(facts));
+  memory.changed(FileKey::of(facts));
+  memory.end_reading(facts, &file);
+  EXPECT_FALSE(memory.find(facts));
+  remember(memory, facts);
+  EXPECT_TRUE(memory.find(facts));
+}
+
+TEST(FileMemory, AFileThatWasLongerOrShorterThanItsSizeIsNotRemembered) {
+  FileMemory memory(true);
+  const struct stat facts = facts_of(1, 10, 100);
+  const StoredFile file = stored(9);
+  memory.begin_reading(FileKey::of(facts));
+  memory.end_reading(facts, &file);
+  EXPECT_FALSE(memory.find(facts));
+}
+
+TEST(FileMemory, ForgetsTheOldestFirst) {
+  FileMemory memory(false);
+  constexpr std::uint64_t kMany = 500100;
+  for (std::uint64_t inode = 1; inode <= kMany; ++inode) remember(memory, facts_of(inode, 10, 100));
+  EXPECT_FALSE(memory.find(facts_of(1, 10, 100)));
+  EXPECT_TRUE(memory.find(facts_of(kMany, 10, 100)));
+}
+
+TEST(FileMemory, AFileReadOftenDoesNotPushOthersOut) {
+  FileMemory memory(false);
+  remember(memory, facts_of(1, 10, 100));
+  for (int i = 0; i < 1000; ++i) remember(memory, facts_of(2, 10, 100));
+  EXPECT_TRUE(memory.find(facts_of(1, 10, 100)));
+}
+
+}  // namespace
+}  // namespace restic::repo
