@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "fs/vfs.h"
@@ -24,6 +25,13 @@ class Branch {
   // Called by any thread; does not block on the network.
   virtual Entry root() = 0;
   virtual const ::fuse_lowlevel_ops& operations() const = 0;
+
+  // Called once the session serves, with the way to tell the kernel that a name in a folder now means
+  // something else. That way may be used until stop() returns, by any thread that does not answer a request
+  // just then.
+  using Invalidate = std::function<void(NodeId folder, const std::string& name)>;
+  virtual void start(Invalidate invalidate) = 0;
+  virtual void stop() = 0;
 };
 
 }  // namespace restic::fs

@@ -114,6 +114,7 @@ fuse_lowlevel_ops routed_operations() {
   ops.fallocate = Route<&Ops::fallocate>::go;
   ops.lseek = Route<&Ops::lseek>::go;
   ops.copy_file_range = copy_file_range;
+  ops.ioctl = Route<&Ops::ioctl>::go;
   ops.forget_multi = forget_multi;
   return ops;
 }

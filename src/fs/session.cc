@@ -99,6 +99,10 @@ void Session::Impl::negotiate(fuse_conn_info* connection) const {
   want(connection, FUSE_CAP_SPLICE_READ, writable);
   // Where the kernel checks modes it must know the ACLs too: a group's bits in the mode are only their mask.
   want(connection, FUSE_CAP_POSIX_ACL, checks_permissions());
+  // An inherited ACL takes the umask's place, so the branch applies it.
+  want(connection, FUSE_CAP_DONT_MASK, writable);
+  // Nothing may say that a write takes setuid bits away by itself: a root process's writes do not.
+  want(connection, FUSE_CAP_HANDLE_KILLPRIV, false);
   connection->max_background = kMaxBackground;
   connection->congestion_threshold = kMaxBackground * 3 / 4;
 }
@@ -161,13 +165,16 @@ void Session::mount() {
 void Session::run(const std::function<void()>& ready) {
   Impl& impl = *impl_;
   fuse_session* const session = impl.session;
-  impl.vfs.start([session](NodeId folder, const std::string& name) {
+  const auto invalidate = [session](NodeId folder, const std::string& name) {
     fuse_lowlevel_notify_inval_entry(session, folder, name.c_str(), name.size());
     fuse_lowlevel_notify_inval_inode(session, folder, 0, 0);
-  });
+  };
+  impl.vfs.start(invalidate);
+  if (impl.branch != nullptr) impl.branch->start(invalidate);
   WorkerPool workers(session, impl.options.threads, [&impl] { impl.signal(); });
   const auto end = [&] {
     impl.vfs.shut_down();
+    if (impl.branch != nullptr) impl.branch->stop();
     workers.end();
     fuse_session_unmount(session);
   };

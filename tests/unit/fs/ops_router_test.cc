@@ -51,6 +51,8 @@ class CountingBranch final : public Branch {
     return entry;
   }
   const fuse_lowlevel_ops& operations() const override { return operations_; }
+  void start(Invalidate) override {}
+  void stop() override {}
 
   std::atomic<int> folders_made{0};
 

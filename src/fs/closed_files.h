@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <mutex>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "fs/snapshot_maker.h"
+#include "fs/staged_nodes.h"
+
+namespace restic::fs {
+
+// Knows which files of `new/` are open for writing, and hands a file to the repository once its last writer
+// has closed it and nobody touched it for a while. Thread-safe; one thread of its own, which reads nothing
+// but opens files.
+class ClosedFiles {
+ public:
+  ClosedFiles(StagedNodes& nodes, SnapshotMaker& maker, std::chrono::milliseconds quiet);
+  ~ClosedFiles();
+  ClosedFiles(const ClosedFiles&) = delete;
+  ClosedFiles& operator=(const ClosedFiles&) = delete;
+
+  void opened_for_writing(const StagedNodePtr& node);
+  void closed_after_writing(const StagedNodePtr& node);
+  // Its content is about to be changed without being open (truncate).
+  void changing(const StagedNodePtr& node);
+
+  bool any_writer() const;
+  std::vector<StagedNodePtr> writers() const;
+  // The drop was sealed: what waits to be handed over is archived with it.
+  void drop_waiting();
+
+ private:
+  using Time = std::chrono::steady_clock::time_point;
+  struct Touched {
+    unsigned writers = 0;
+    std::uint64_t changes = 0;  // counts openings, to notice one that came in between
+    bool waiting = false;
+    Time due;
+  };
+  struct Waiting {
+    StagedNodePtr node;
+    Time due;
+  };
+  void run();
+  void hand_over(const StagedNodePtr& node);
+  void touch(const StagedNodePtr& node, unsigned new_writers);
+
+  StagedNodes& nodes_;
+  SnapshotMaker& maker_;
+  const std::chrono::milliseconds quiet_;
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  bool ending_ = false;
+  unsigned writers_ = 0;
+  std::unordered_map<StagedNodePtr, Touched> files_;
+  std::deque<Waiting> waiting_;  // ascending by time
+  std::thread thread_;
+};
+
+}  // namespace restic::fs

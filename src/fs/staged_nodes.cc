@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: MIT
+#include "fs/staged_nodes.h"
+
+#include <fcntl.h>
+
+#include <cerrno>
+#include <utility>
+#include <vector>
+
+#include "fs/branch.h"
+
+namespace restic::fs {
+
+bool TrayGate::enter() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return state_ != State::Held; });
+  if (state_ == State::Sealed) return false;
+  ++inside_;
+  return true;
+}
+
+void TrayGate::leave() {
+  const std::lock_guard lock(mutex_);
+  if (--inside_ == 0) changed_.notify_all();
+}
+
+void TrayGate::hold() {
+  std::unique_lock lock(mutex_);
+  state_ = State::Held;
+  changed_.wait(lock, [this] { return inside_ == 0; });
+}
+
+void TrayGate::reopen() {
+  const std::lock_guard lock(mutex_);
+  state_ = State::Open;
+  changed_.notify_all();
+}
+
+void TrayGate::seal() {
+  const std::lock_guard lock(mutex_);
+  state_ = State::Sealed;
+  changed_.notify_all();
+}
+
+StagedNodePtr StagedNodes::make_top(NodeId id, UniqueFd folder, const struct stat& status) {
+  auto node = std::make_shared<StagedNode>();
+  node->id = id;
+  node->key = {status.st_dev, status.st_ino};
+  node->gate = std::make_shared<TrayGate>();
+  node->fd = std::make_shared<const UniqueFd>(std::move(folder));
+  return node;
+}
+
+StagedNodePtr StagedNodes::remember(const StagedNodePtr& parent, std::string_view name,
+                                    const struct stat& status) {
+  const FileKey key{status.st_dev, status.st_ino};
+  const std::lock_guard lock(mutex_);
+  StagedNodePtr& node = by_key_[key];
+  if (!node) {
+    node = std::make_shared<StagedNode>();
+    node->id = kBranchBit | ++last_id_;
+    node->key = key;
+    node->gate = parent->gate;
+    by_id_.emplace(node->id, node);
+  }
+  // A file without a name of its own keeps its descriptor: it may have been unlinked once and found by a
+  // second link.
+  if (!node->parent && !node->fd) {
+    node->parent = parent;
+    node->name = name;
+  }
+  ++node->lookups;
+  return node;
+}
+
+StagedNodePtr StagedNodes::find(NodeId id) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = by_id_.find(id);
+  return found == by_id_.end() ? nullptr : found->second;
+}
+
+StagedNodePtr StagedNodes::find(const FileKey& key) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = by_key_.find(key);
+  return found == by_key_.end() ? nullptr : found->second;
+}
+
+void StagedNodes::forget(NodeId id, std::uint64_t lookups) {
+  StagedNodePtr last;  // its descriptor is closed after the lock is given back
+  const std::lock_guard lock(mutex_);
+  const auto found = by_id_.find(id);
+  if (found == by_id_.end()) return;
+  StagedNode& node = *found->second;
+  node.lookups -= std::min(lookups, node.lookups);
+  if (node.lookups > 0) return;
+  last = found->second;
+  by_key_.erase(node.key);
+  by_id_.erase(found);
+}
+
+SharedFd StagedNodes::fd(const StagedNodePtr& node) {
+  // From the node up to the first folder whose descriptor is open, then down again.
+  std::vector<std::pair<StagedNodePtr, std::string>> closed;
+  SharedFd fd;
+  {
+    const std::lock_guard lock(mutex_);
+    for (StagedNodePtr at = node; at; at = at->parent) {
+      if (at->fd) {
+        fd = at->fd;
+        break;
+      }
+      closed.emplace_back(at, at->name);
+    }
+  }
+  if (!fd) {
+    errno = ESTALE;
+    return nullptr;
+  }
+  for (auto step = closed.rbegin(); step != closed.rend(); ++step) {
+    UniqueFd next(::openat(fd->get(), step->second.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+    struct stat status {};
+    if (!next || ::fstat(next.get(), &status) != 0) {
+      if (errno == ENOENT || errno == ENOTDIR) errno = ESTALE;
+      return nullptr;
+    }
+    if (step->first->key != FileKey{status.st_dev, status.st_ino}) {
+      errno = ESTALE;
+      return nullptr;
+    }
+    fd = std::make_shared<const UniqueFd>(std::move(next));
+    keep_fd(step->first, fd);
+  }
+  return fd;
+}
+
+void StagedNodes::keep_fd(const StagedNodePtr& node, SharedFd fd) {
+  std::vector<SharedFd> closing;  // closed after the lock is given back
+  const std::lock_guard lock(mutex_);
+  if (node->fd) return;
+  node->fd = std::move(fd);
+  with_fd_.push_back(node);
+  for (std::size_t looked = 0; with_fd_.size() > fd_budget_ && looked < 16; ++looked) {
+    const std::weak_ptr<StagedNode> oldest = std::move(with_fd_.front());
+    with_fd_.pop_front();
+    const StagedNodePtr candidate = oldest.lock();
+    if (!candidate) continue;
+    if (candidate->parent && candidate != node) {
+      closing.push_back(std::exchange(candidate->fd, nullptr));
+    } else {
+      with_fd_.push_back(oldest);
+    }
+  }
+}
+
+std::shared_ptr<TrayGate> StagedNodes::gate(const StagedNodePtr& node) const {
+  const std::lock_guard lock(mutex_);
+  return node->gate;
+}
+
+void StagedNodes::name_goes(const StagedNodePtr& parent, std::string_view name, const FileKey& key) {
+  const StagedNodePtr node = find(key);
+  if (!node) return;
+  {
+    const std::lock_guard lock(mutex_);
+    if (node->parent != parent || node->name != name) return;
+  }
+  const SharedFd pinned = fd(node);
+  const std::lock_guard lock(mutex_);
+  if (!node->fd) node->fd = pinned;
+  if (node->parent == parent && node->name == name) {
+    node->parent = nullptr;
+    node->name.clear();
+  }
+}
+
+void StagedNodes::name_is(const StagedNodePtr& parent, std::string_view name, const FileKey& key) {
+  const std::lock_guard lock(mutex_);
+  const auto found = by_key_.find(key);
+  if (found == by_key_.end()) return;
+  found->second->parent = parent;
+  found->second->name = name;
+}
+
+void StagedNodes::change_tray(const StagedNodePtr& node, const StagedNodePtr& top) {
+  const SharedFd pinned = fd(node);
+  const std::lock_guard lock(mutex_);
+  if (!node->fd) node->fd = pinned;
+  node->parent = nullptr;
+  node->name.clear();
+  node->gate = top->gate;
+}
+
+std::size_t StagedNodes::size() const {
+  const std::lock_guard lock(mutex_);
+  return by_id_.size();
+}
+
+}  // namespace restic::fs

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <sys/stat.h>
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "base/unique_fd.h"
+#include "fs/vfs.h"
+
+namespace restic::fs {
+
+// Lets changes of one tray through until the tray is sealed, so that a drop is cut at one moment: nothing
+// that began before is lost, nothing gets in afterwards. Thread-safe.
+class TrayGate {
+ public:
+  // Waits while somebody decides about the tray; false: it is sealed. Each true needs one leave().
+  bool enter();
+  void leave();
+  // Holds new changes back and waits for those under way. Then either reopen() or seal().
+  void hold();
+  void reopen();
+  void seal();
+
+ private:
+  enum class State { Open, Held, Sealed };
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  State state_ = State::Open;
+  std::uint64_t inside_ = 0;
+};
+
+// Which file a node is, however it is named.
+struct FileKey {
+  std::uint64_t device = 0;
+  std::uint64_t inode = 0;
+  bool operator==(const FileKey&) const = default;
+};
+struct FileKeyHash {
+  std::size_t operator()(const FileKey& key) const noexcept {
+    return std::hash<std::uint64_t>()(key.inode * 31 + key.device);
+  }
+};
+
+struct StagedNode;
+using StagedNodePtr = std::shared_ptr<StagedNode>;
+using SharedFd = std::shared_ptr<const UniqueFd>;
+
+// A file or folder below `new/` that the kernel knows. `key` and `id` never change; the rest is StagedNodes'
+// own.
+struct StagedNode {
+  NodeId id = 0;
+  FileKey key;
+
+ private:
+  friend class StagedNodes;
+  std::shared_ptr<TrayGate> gate;
+  // How to find it again when its descriptor was closed to save descriptors; no parent: it cannot be closed.
+  StagedNodePtr parent;
+  std::string name;
+  SharedFd fd;  // O_PATH; may be null
+  std::uint64_t lookups = 0;
+};
+
+// The nodes of `new/`: id to file and back. Keeps at most about `fd_budget` descriptors open for nodes that
+// nobody has open, so the number of files is not bounded by the process's limit. Thread-safe; its lock is
+// never held over I/O.
+class StagedNodes {
+ public:
+  explicit StagedNodes(std::size_t fd_budget) : fd_budget_(fd_budget) {}
+  StagedNodes(const StagedNodes&) = delete;
+  StagedNodes& operator=(const StagedNodes&) = delete;
+
+  // A node that is in no table and never forgotten: the top folder of a tray.
+  static StagedNodePtr make_top(NodeId id, UniqueFd folder, const struct stat& status);
+
+  // The node of the file `name` in `parent`, whose status was just read; counts one lookup.
+  StagedNodePtr remember(const StagedNodePtr& parent, std::string_view name, const struct stat& status);
+  StagedNodePtr find(NodeId id) const;  // null: unknown
+  StagedNodePtr find(const FileKey& key) const;
+  void forget(NodeId id, std::uint64_t lookups);
+
+  // Its O_PATH descriptor. Null with errno set: ESTALE when the file is not where it was.
+  SharedFd fd(const StagedNodePtr& node);
+  std::shared_ptr<TrayGate> gate(const StagedNodePtr& node) const;
+
+  // The name is about to go away: makes sure the node, if there is one, does not depend on it.
+  void name_goes(const StagedNodePtr& parent, std::string_view name, const FileKey& key);
+  // The file now has this name.
+  void name_is(const StagedNodePtr& parent, std::string_view name, const FileKey& key);
+  // The file was taken over into another tray.
+  void change_tray(const StagedNodePtr& node, const StagedNodePtr& top);
+
+  std::size_t size() const;
+
+ private:
+  void keep_fd(const StagedNodePtr& node, SharedFd fd);
+
+  const std::size_t fd_budget_;
+  mutable std::mutex mutex_;
+  NodeId last_id_ = 0;
+  std::unordered_map<NodeId, StagedNodePtr> by_id_;
+  std::unordered_map<FileKey, StagedNodePtr, FileKeyHash> by_key_;
+  std::deque<std::weak_ptr<StagedNode>> with_fd_;  // in the order their descriptors were opened
+};
+
+}  // namespace restic::fs

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: MIT
+#include "fs/staging.h"
+
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <condition_variable>
+#include <thread>
+#include <unordered_set>
+#include <utility>
+
+#include "fs/state_files.h"
+#include "fs/tray_split.h"
+
+namespace restic::fs {
+namespace {
+
+// Ids of top nodes: this bit and the number of the tray in this mount.
+constexpr NodeId kTopBit = NodeId{1} << 62U;
+
+std::size_t node_fd_budget() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 64;
+  return std::clamp<std::size_t>(limit.rlim_cur / 4, 64, 16384);
+}
+
+}  // namespace
+
+// Not done inside an operation: the kernel may hold a folder's lock until that operation is answered.
+struct Staging::Shower {
+  explicit Shower(Invalidate tell_kernel) : invalidate(std::move(tell_kernel)), thread([this] { run(); }) {}
+  ~Shower() { end(); }
+  Shower(const Shower&) = delete;
+  Shower& operator=(const Shower&) = delete;
+
+  void end() {
+    {
+      const std::lock_guard lock(mutex);
+      ending = true;
+      changed.notify_all();
+    }
+    if (thread.joinable()) thread.join();
+  }
+  void show() {
+    const std::lock_guard lock(mutex);
+    ++wanted;
+    changed.notify_all();
+  }
+  void wait() {
+    std::unique_lock lock(mutex);
+    const std::uint64_t target = wanted;
+    changed.wait(lock, [&] { return ending || shown >= target; });
+  }
+  void run() {
+    std::unique_lock lock(mutex);
+    for (;;) {
+      changed.wait(lock, [this] { return ending || shown < wanted; });
+      if (ending) return;
+      const std::uint64_t target = wanted;
+      lock.unlock();
+      invalidate(kRootNode, "new");
+      lock.lock();
+      shown = target;
+      changed.notify_all();
+    }
+  }
+
+  const Invalidate invalidate;
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool ending = false;
+  std::uint64_t wanted = 0;
+  std::uint64_t shown = 0;
+  std::thread thread;
+};
+
+Staging::Staging(TrayStore& store, SnapshotMaker& maker, const Clock& clock, Log& log,
+                 std::chrono::milliseconds touched_again)
+    : store_(store),
+      clock_(clock),
+      log_(log),
+      nodes_(node_fd_budget()),
+      closed_files_(nodes_, maker, touched_again),
+      last_change_(clock.now().count()),
+      tray_(store.take_open()) {
+  top_ = make_top(*tray_);
+}
+
+Staging::~Staging() = default;
+
+StagedNodePtr Staging::make_top(const Tray& tray) {
+  struct stat status {};
+  UniqueFd folder(::dup(tray.files()));
+  if (!folder || ::fstat(folder.get(), &status) != 0)
+    throw system_error("cannot open the staging area", errno);
+  return StagedNodes::make_top(kBranchBit | kTopBit | ++generation_, std::move(folder), status);
+}
+
+Entry Staging::root() {
+  Entry entry;
+  const StagedNodePtr top = node(kBranchBit | kTopBit);
+  const SharedFd fd = nodes_.fd(top);
+  if (!fd || ::fstat(fd->get(), &entry.attributes) != 0)
+    throw system_error("cannot read the staging area", errno);
+  entry.node = top->id;
+  entry.attribute_timeout = kShortly;
+  return entry;
+}
+
+void Staging::start(Invalidate invalidate) {
+  auto shower = std::make_shared<Shower>(std::move(invalidate));
+  const std::lock_guard lock(mutex_);
+  shower_ = std::move(shower);
+}
+
+void Staging::stop() {
+  std::shared_ptr<Shower> ending = shower();
+  if (!ending) return;
+  ending->end();
+  const std::lock_guard lock(mutex_);
+  shower_.reset();
+}
+
+std::shared_ptr<Staging::Shower> Staging::shower() const {
+  const std::lock_guard lock(mutex_);
+  return shower_;
+}
+
+void Staging::wait_until_shown() const {
+  if (const auto current = shower()) current->wait();
+}
+
+bool Staging::is_top(NodeId id) { return (id & kTopBit) != 0; }
+
+StagedNodePtr Staging::node(NodeId id) const {
+  if (!is_top(id)) return nodes_.find(id);
+  const std::lock_guard lock(mutex_);
+  return top_;
+}
+
+bool Staging::empty() const {
+  UniqueFd files;
+  {
+    const std::lock_guard lock(mutex_);
+    files = UniqueFd(::dup(tray_->files()));
+  }
+  if (!files) throw system_error("cannot read the staging area", errno);
+  return folder_is_empty(files.get());
+}
+
+void Staging::carry_over_open_files(const Tray& next, const StagedNodePtr& next_top) {
+  std::unordered_set<FileKey, FileKeyHash> keys;
+  const std::vector<StagedNodePtr> writers = closed_files_.writers();
+  for (const StagedNodePtr& writer : writers) keys.insert(writer->key);
+  if (!keys.empty()) move_files(tray_->files(), next.files(), keys);
+  // Also those that have no name any more: they are in no drop, but their writers may go on.
+  for (const StagedNodePtr& writer : writers) nodes_.change_tray(writer, next_top);
+}
+
+std::unique_ptr<Tray> Staging::seal() {
+  const std::lock_guard one_at_a_time(sealing_);
+  if (tray_->empty()) return nullptr;
+  if (!next_) next_ = store_.make_next(*tray_);
+  StagedNodePtr next_top = make_top(*next_);
+  const std::shared_ptr<TrayGate> gate = nodes_.gate(top_);
+  gate->hold();
+  try {
+    carry_over_open_files(*next_, next_top);
+    tray_->seal();
+  } catch (const Error&) {
+    gate->reopen();
+    throw;
+  }
+  std::unique_ptr<Tray> sealed;
+  {
+    const std::lock_guard lock(mutex_);
+    sealed = std::exchange(tray_, std::move(next_));
+    top_ = std::move(next_top);
+  }
+  closed_files_.drop_waiting();
+  gate->seal();
+  if (const auto current = shower()) current->show();
+  if (!sealed->empty()) return sealed;
+  sealed->finish();
+  sealed->remove();
+  return nullptr;
+}
+
+StagingChange::StagingChange(Staging& staging, NodeId id) : staging_(staging) {
+  do {
+    node_ = staging_.node(id);
+    if (node_ && enter()) return;
+    // A top's id stands for the next tray now.
+  } while (node_ && Staging::is_top(id));
+}
+
+StagingChange::StagingChange(Staging& staging, StagedNodePtr node)
+    : staging_(staging), node_(std::move(node)) {
+  enter();
+}
+
+bool StagingChange::enter() {
+  // Held back by a seal, the file may find itself in the next tray afterwards.
+  for (auto gate = staging_.nodes().gate(node_);;) {
+    if (gate->enter()) {
+      gate_ = std::move(gate);
+      return true;
+    }
+    auto now = staging_.nodes().gate(node_);
+    if (now == gate) return false;
+    gate = std::move(now);
+  }
+}
+
+StagingChange::~StagingChange() {
+  if (!gate_) return;
+  staging_.note_change();
+  gate_->leave();
+}
+
+}  // namespace restic::fs

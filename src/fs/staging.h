@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "fs/branch.h"
+#include "fs/closed_files.h"
+#include "fs/control.h"
+#include "fs/snapshot_maker.h"
+#include "fs/staged_nodes.h"
+#include "fs/tray_store.h"
+
+namespace restic::fs {
+
+// Who turns drops into snapshots, as the operations on `new/` see it. Thread-safe; nothing here blocks for
+// long.
+class CommitService {
+ public:
+  using Ticket = std::uint64_t;  // never 0
+  virtual ~CommitService() = default;
+  // Seals what is in `new/` and calls `done` once it is durable in the repository, or when a try at it
+  // failed; on an empty `new/` once all earlier drops are. `done` runs on a thread of the service's own, or
+  // inside the call.
+  virtual Ticket commit(std::function<void(const Status&)> done) = 0;
+  // The caller waits no more. True: `done` will not be called. The drop goes on.
+  virtual bool stop_waiting(Ticket ticket) = 0;
+  virtual CommitProgress progress() const = 0;
+  // What is not durable yet is left to the next mount.
+  virtual void leave() = 0;
+};
+
+// `new/`: a writable folder whose files lie in the open tray. Operations are passed through to the file
+// system of the state folder (fs/staging_ops.cc), so it keeps that one's promises.
+//
+// A sealed tray takes no more changes: who still stands in one of its folders gets ESTALE, on which the
+// kernel looks the path up again. Each tray has a top node of its own, so that the folder shown as `new` is
+// another one at once, even while somebody's fsync holds the old one. The old top stays good as a name for
+// the current one: a shell whose working folder is `new/` goes on working there.
+//
+// A file that is open for writing while its tray is sealed is not part of that drop: it is taken over, with
+// the folders on its way, into the next tray, and its writer goes on undisturbed.
+//
+// Thread-safe. Blocks on the local disk only. `store`, `maker`, `clock` and `log` must outlive it.
+class Staging final : public Branch {
+ public:
+  // How long a closed file is left alone before it is stored ahead of the commit.
+  static constexpr std::chrono::milliseconds kTouchedAgain{1000};
+
+  Staging(TrayStore& store, SnapshotMaker& maker, const Clock& clock, Log& log,
+          std::chrono::milliseconds touched_again = kTouchedAgain);
+  ~Staging() override;
+
+  std::string name() const override { return "new"; }
+  Entry root() override;
+  const ::fuse_lowlevel_ops& operations() const override;
+  void start(Invalidate invalidate) override;
+  void stop() override;
+
+  // To be called before the first request.
+  void connect(CommitService& commits) { commits_ = &commits; }
+  CommitService& commits() { return *commits_; }
+
+  // Cuts the drop: the tray as it is becomes the caller's, sealed; `new/` is empty but for files open for
+  // writing. Null: there is nothing to commit. Throws Error{Io, Full}: the tray stays open; a file that was
+  // open for writing may show again only after the next successful seal.
+  std::unique_ptr<Tray> seal();
+
+  bool empty() const;
+  bool any_writer() const { return closed_files_.any_writer(); }
+  Clock::Instant last_change() const { return Clock::Instant(last_change_.load(std::memory_order_relaxed)); }
+
+  // ---- for the operations
+  static bool is_top(NodeId id);
+  // Null: the kernel should not know it. Every top's id stands for the current top.
+  StagedNodePtr node(NodeId id) const;
+  StagedNodes& nodes() { return nodes_; }
+  ClosedFiles& closed_files() { return closed_files_; }
+  void note_change() { last_change_.store(clock_.now().count(), std::memory_order_relaxed); }
+  // The `new/` that is shown now has been made known to the kernel. Not from inside an operation.
+  void wait_until_shown() const;
+
+ private:
+  struct Shower;  // tells the kernel that `new` is another folder, on a thread of its own
+
+  StagedNodePtr make_top(const Tray& tray);
+  std::shared_ptr<Shower> shower() const;
+  void carry_over_open_files(const Tray& next, const StagedNodePtr& next_top);
+
+  TrayStore& store_;
+  const Clock& clock_;
+  Log& log_;
+  CommitService* commits_ = nullptr;
+  StagedNodes nodes_;
+  ClosedFiles closed_files_;
+  std::atomic<std::int64_t> last_change_;
+  std::mutex sealing_;  // one seal at a time; held over it
+  mutable std::mutex mutex_;
+  std::uint64_t generation_ = 0;
+  std::unique_ptr<Tray> tray_;
+  std::unique_ptr<Tray> next_;  // only between a failed seal and the next one
+  StagedNodePtr top_;
+  std::shared_ptr<Shower> shower_;
+};
+
+// A change of `new/` under way, from before the first system call to after the last: it happens wholly before
+// or wholly after a seal. False: the node is in a sealed tray or unknown, answer ESTALE.
+class StagingChange {
+ public:
+  StagingChange(Staging& staging, NodeId id);
+  StagingChange(Staging& staging, StagedNodePtr node);
+  ~StagingChange();
+  StagingChange(const StagingChange&) = delete;
+  StagingChange& operator=(const StagingChange&) = delete;
+
+  explicit operator bool() const { return gate_ != nullptr; }
+  const StagedNodePtr& node() const { return node_; }
+  // Whether `other` is in the same tray.
+  bool covers(const StagedNodePtr& other) const { return other && staging_.nodes().gate(other) == gate_; }
+
+ private:
+  bool enter();
+
+  Staging& staging_;
+  StagedNodePtr node_;
+  std::shared_ptr<TrayGate> gate_;
+};
+
+}  // namespace restic::fs

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT
+// Content of the files in `new/`.
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <memory>
+#include <utility>
+
+#include "fs/staging_ops.h"
+
+namespace restic::fs {
+namespace {
+
+// The descriptor must not append: pages written back after mmap may come through any handle of the file, and
+// the kernel sends the right place with every write. Nor may it ask for aligned buffers.
+constexpr int kNotPassedOn = O_NOFOLLOW | O_APPEND | O_DIRECT | O_CREAT | O_EXCL;
+
+void open(fuse_req_t req, fuse_ino_t id, fuse_file_info* info) {
+  Staging& staging = staging_of(req);
+  const int flags = (info->flags & ~kNotPassedOn) | O_CLOEXEC;
+  const bool changes = (info->flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC) != 0;
+  // Reading what is being committed harms nobody.
+  std::unique_ptr<const StagingChange> change;
+  StagedNodePtr node;
+  if (changes) {
+    change = std::make_unique<const StagingChange>(staging, id);
+    if (*change) node = change->node();
+  } else {
+    node = staging.node(id);
+  }
+  const SharedFd file = node ? staging.nodes().fd(node) : nullptr;
+  if (!file) return reply_stale(req);
+  if (changes) staging.closed_files().opened_for_writing(node);
+  UniqueFd fd(::open(path_of(file).c_str(), flags));
+  const int error = errno;
+  if (fd) keep_handle(staging, *info, std::move(fd), node);
+  if (changes) staging.closed_files().closed_after_writing(node);
+  if (info->fh == 0) {
+    fuse_reply_err(req, error);
+    return;
+  }
+  if (fuse_reply_open(req, info) == -ENOENT) {
+    const StagedHandle& handle = handle_of(*info);
+    if (handle.writes) staging.closed_files().closed_after_writing(handle.node);
+    delete &handle;
+  }
+}
+
+void release(fuse_req_t req, fuse_ino_t, fuse_file_info* info) {
+  Staging& staging = staging_of(req);
+  const std::unique_ptr<const StagedHandle> handle(&handle_of(*info));
+  if (handle->writes) {
+    staging.note_change();
+    staging.closed_files().closed_after_writing(handle->node);
+  }
+  fuse_reply_err(req, 0);
+}
+
+void read(fuse_req_t req, fuse_ino_t, std::size_t size, off_t offset, fuse_file_info* info) {
+  fuse_bufvec content = FUSE_BUFVEC_INIT(size);
+  content.buf[0].flags = static_cast<fuse_buf_flags>(FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK);
+  content.buf[0].fd = handle_of(*info).fd.get();
+  content.buf[0].pos = offset;
+  fuse_reply_data(req, &content, FUSE_BUF_SPLICE_MOVE);
+}
+
+void write_buf(fuse_req_t req, fuse_ino_t, fuse_bufvec* content, off_t offset, fuse_file_info* info) {
+  const StagedHandle& handle = handle_of(*info);
+  const StagingChange change(staging_of(req), handle.node);
+  if (!change) return reply_stale(req);
+  fuse_bufvec file = FUSE_BUFVEC_INIT(fuse_buf_size(content));
+  file.buf[0].flags = static_cast<fuse_buf_flags>(FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK);
+  file.buf[0].fd = handle.fd.get();
+  file.buf[0].pos = offset;
+  const ssize_t written = fuse_buf_copy(&file, content, fuse_buf_copy_flags{});
+  if (written < 0) {
+    fuse_reply_err(req, static_cast<int>(-written));
+  } else {
+    fuse_reply_write(req, static_cast<std::size_t>(written));
+  }
+}
+
+void fsync(fuse_req_t req, fuse_ino_t, int only_data, fuse_file_info* info) {
+  const int fd = handle_of(*info).fd.get();
+  reply_errno(req, only_data != 0 ? ::fdatasync(fd) : ::fsync(fd));
+}
+
+void fallocate(fuse_req_t req, fuse_ino_t, int mode, off_t offset, off_t length, fuse_file_info* info) {
+  const StagedHandle& handle = handle_of(*info);
+  const StagingChange change(staging_of(req), handle.node);
+  if (!change) return reply_stale(req);
+  reply_errno(req, ::fallocate(handle.fd.get(), mode, offset, length));
+}
+
+void lseek(fuse_req_t req, fuse_ino_t, off_t offset, int whence, fuse_file_info* info) {
+  // Moves the descriptor's own position, which nothing else uses.
+  const off_t place = ::lseek(handle_of(*info).fd.get(), offset, whence);
+  if (place < 0) return reply_errno(req, -1);
+  fuse_reply_lseek(req, place);
+}
+
+void copy_file_range(fuse_req_t req, fuse_ino_t, off_t from_offset, fuse_file_info* from, fuse_ino_t,
+                     off_t to_offset, fuse_file_info* to, std::size_t size, int flags) {
+  const StagedHandle& target = handle_of(*to);
+  const StagingChange change(staging_of(req), target.node);
+  if (!change) return reply_stale(req);
+  const ssize_t copied = ::copy_file_range(handle_of(*from).fd.get(), &from_offset, target.fd.get(),
+                                           &to_offset, size, static_cast<unsigned>(flags));
+  if (copied < 0) return reply_errno(req, -1);
+  fuse_reply_write(req, static_cast<std::size_t>(copied));
+}
+
+}  // namespace
+
+void add_file_operations(fuse_lowlevel_ops& ops) {
+  ops.open = open;
+  ops.release = release;
+  ops.read = read;
+  ops.write_buf = write_buf;
+  ops.fsync = fsync;
+  ops.fallocate = fallocate;
+  ops.lseek = lseek;
+  ops.copy_file_range = copy_file_range;
+}
+
+}  // namespace restic::fs

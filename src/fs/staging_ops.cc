@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+#include "fs/staging_ops.h"
+
+#include <fcntl.h>
+
+#include <utility>
+
+namespace restic::fs {
+
+StagedHandle& handle_of(const fuse_file_info& info) { return *reinterpret_cast<StagedHandle*>(info.fh); }
+
+void keep_handle(Staging& staging, fuse_file_info& info, UniqueFd fd, const StagedNodePtr& node) {
+  const bool writes = (info.flags & O_ACCMODE) != O_RDONLY;
+  if (writes) staging.closed_files().opened_for_writing(node);
+  info.fh = reinterpret_cast<std::uintptr_t>(new StagedHandle{std::move(fd), node, writes});
+  // Everything that changes a staged file goes through the kernel, so what it cached stays true.
+  info.keep_cache = 1;
+}
+
+double name_timeout(NodeId parent) { return Staging::is_top(parent) ? kShortly : kForever; }
+
+fuse_entry_param staged_entry(Staging& staging, NodeId parent_id, const StagedNodePtr& parent,
+                              const char* name, const struct stat& status) {
+  fuse_entry_param entry{};
+  entry.ino = staging.nodes().remember(parent, name, status)->id;
+  entry.attr = status;
+  entry.attr_timeout = kForever;
+  entry.entry_timeout = name_timeout(parent_id);
+  return entry;
+}
+
+void reply_errno(fuse_req_t req, int result) { fuse_reply_err(req, result == 0 ? 0 : errno); }
+
+void reply_stale(fuse_req_t req) { fuse_reply_err(req, ESTALE); }
+
+const ::fuse_lowlevel_ops& Staging::operations() const {
+  static const fuse_lowlevel_ops kOperations = [] {
+    fuse_lowlevel_ops ops{};
+    add_name_operations(ops);
+    add_attribute_operations(ops);
+    add_file_operations(ops);
+    add_folder_operations(ops);
+    return ops;
+  }();
+  return kOperations;
+}
+
+}  // namespace restic::fs
