@@ -1,0 +1,398 @@
+// SPDX-License-Identifier: MIT
+#include "fs/committer.h"
+
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <cstring>
+#include <utility>
+
+namespace restic::fs {
+namespace {
+
+constexpr std::size_t kDurableShown = 8;
+constexpr std::chrono::minutes kLocksRetry{5};
+
+std::string xattr_of(int folder, const char* name) {
+  std::array<char, 4096> value{};
+  const ssize_t length = ::fgetxattr(folder, name, value.data(), value.size());
+  return length > 0 ? std::string(value.data(), static_cast<std::size_t>(length)) : std::string();
+}
+
+std::vector<std::string> split_tags(const std::string& list) {
+  std::vector<std::string> tags;
+  for (std::size_t begin = 0; begin <= list.size();) {
+    const std::size_t end = std::min(list.find(',', begin), list.size());
+    std::string tag = list.substr(begin, end - begin);
+    const std::size_t first = tag.find_first_not_of(" \t\n");
+    if (first != std::string::npos) {
+      tags.push_back(tag.substr(first, tag.find_last_not_of(" \t\n") - first + 1));
+    }
+    begin = end + 1;
+  }
+  return tags;
+}
+
+void reset(repo::ArchiveProgress& progress) {
+  for (std::atomic<std::uint64_t>* count :
+       {&progress.files_done, &progress.files_total, &progress.bytes_done, &progress.bytes_total,
+        &progress.bytes_uploaded, &progress.files_changed_while_read, &progress.files_unreadable}) {
+    *count = 0;
+  }
+}
+
+std::chrono::milliseconds milliseconds(Clock::Instant time) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(time);
+}
+
+}  // namespace
+
+Committer::Committer(Staging& staging, TrayStore& store, SnapshotMaker& maker, CommitterOptions options,
+                     const Clock& clock, Log& log, std::function<void(const repo::Snapshot&)> published)
+    : staging_(staging),
+      store_(store),
+      maker_(maker),
+      options_(std::move(options)),
+      clock_(clock),
+      log_(log),
+      published_(std::move(published)) {
+  for (std::unique_ptr<Tray>& tray : store.take_sealed()) {
+    if (tray->empty()) {
+      tray->finish();
+      tray->remove();
+    } else {
+      add(std::move(tray));
+    }
+  }
+  staging.connect(*this);
+}
+
+Committer::~Committer() {
+  stop_.request_stop();
+  {
+    const std::lock_guard lock(mutex_);
+    changed_.notify_all();
+  }
+  if (thread_.joinable()) thread_.join();
+  for (auto& [ticket, waiter] : std::exchange(waiters_, {})) {
+    waiter.done(Error(Errc::Cancelled, "the mount ends; the drop is kept for the next one"));
+  }
+}
+
+void Committer::start() {
+  if (!pending_.empty())
+    log_.info("resuming drops that an earlier mount left: " + std::to_string(pending_.size()));
+  thread_ = std::thread([this] { run(); });
+}
+
+Committer::DropPtr Committer::add(std::unique_ptr<Tray> tray) {
+  auto drop = std::make_shared<Drop>();
+  drop->name = tray->folder();
+  drop->tray = std::move(tray);
+  drop->due = clock_.now();
+  pending_.push_back(drop);
+  return drop;
+}
+
+// ---- requests
+
+Committer::Ticket Committer::commit(std::function<void(const Status&)> done) {
+  std::unique_ptr<Tray> tray;
+  std::optional<Error> failure;
+  try {
+    tray = staging_.seal();
+  } catch (const Error& error) {
+    log_.error(std::string("cannot commit: ") + error.what());
+    failure = error;
+  }
+  std::unique_lock lock(mutex_);
+  const Ticket ticket = ++last_ticket_;
+  leaving_ = false;
+  // Whoever asks wants it now, whatever failed before.
+  for (const DropPtr& drop : pending_) drop->due = std::min(drop->due, clock_.now());
+  if (tray) {
+    waiters_[ticket] = {{add(std::move(tray))}, std::move(done)};
+  } else if (!failure && !pending_.empty()) {
+    waiters_[ticket] = {{pending_.begin(), pending_.end()}, std::move(done)};
+  }
+  changed_.notify_all();
+  lock.unlock();
+  if (done) done(failure ? Status(*failure) : Status(Unit{}));
+  return ticket;
+}
+
+bool Committer::stop_waiting(Ticket ticket) {
+  Waiter gone;  // its closure is destroyed after the lock is given back
+  const std::lock_guard lock(mutex_);
+  const auto found = waiters_.find(ticket);
+  if (found == waiters_.end()) return false;
+  gone = std::move(found->second);
+  waiters_.erase(found);
+  return true;
+}
+
+void Committer::leave() {
+  const std::lock_guard lock(mutex_);
+  leaving_ = true;
+  if (finishing_) stop_.request_stop();
+  changed_.notify_all();
+}
+
+bool Committer::finish() {
+  bool all = true;
+  std::unique_lock lock(mutex_);
+  if (!leaving_) {
+    lock.unlock();
+    try {
+      if (std::unique_ptr<Tray> tray = staging_.seal()) {
+        const std::lock_guard again(mutex_);
+        add(std::move(tray));
+      }
+    } catch (const Error& error) {
+      log_.error(std::string("what is in new/ is kept there for the next mount: ") + error.what());
+      all = false;
+    }
+    lock.lock();
+  }
+  for (const DropPtr& drop : pending_) drop->due = clock_.now();
+  finishing_ = true;
+  if (leaving_) stop_.request_stop();
+  changed_.notify_all();
+  lock.unlock();
+  if (thread_.joinable()) thread_.join();
+  lock.lock();
+  if (!pending_.empty()) {
+    log_.warning("drops kept for the next mount in " + store_.path() + ": " +
+                 std::to_string(pending_.size()));
+  }
+  return all && pending_.empty();
+}
+
+// ---- the thread
+
+void Committer::run() {
+  remove_left_over_locks();
+  std::unique_lock lock(mutex_);
+  while (!stop_.stop_requested()) {
+    if (const DropPtr drop = next_due()) {
+      drop->state = State::Working;
+      drop->began = clock_.now();
+      if (finishing_) drop->tried_last = true;
+      lock.unlock();
+      try {
+        succeed(drop, archive(*drop));
+      } catch (const Error& error) {
+        fail(drop, error);
+      } catch (const std::exception& error) {
+        fail(drop, Error(Errc::Io, error.what()));
+      }
+      lock.lock();
+    } else if (finishing_) {
+      return;
+    } else {
+      wait(lock);
+    }
+  }
+}
+
+Committer::DropPtr Committer::next_due() const {
+  const Clock::Instant now = clock_.now();
+  for (const DropPtr& drop : pending_) {
+    if (finishing_ ? !drop->tried_last : drop->due <= now) return drop;
+  }
+  return nullptr;
+}
+
+// Until something changes or is due, and looks after what is due by time: quiet, and locks still to be
+// removed.
+void Committer::wait(std::unique_lock<std::mutex>& lock) {
+  const Clock::Instant now = clock_.now();
+  Clock::Instant until = now + std::chrono::hours(1);
+  for (const DropPtr& drop : pending_) until = std::min(until, drop->due);
+  if (locks_due_.count() != 0) until = std::min(until, locks_due_);
+  if (options_.after) {
+    // Nothing that begins after this moment can be due before the next look.
+    const Clock::Instant quiet = staging_.last_change() + *options_.after;
+    until = std::min(until, quiet > now ? quiet : now + *options_.after);
+    if (quiet <= now && !staging_.any_writer()) {
+      lock.unlock();
+      const bool found = commit_if_quiet();
+      lock.lock();
+      if (found) return;
+    }
+  }
+  if (locks_due_.count() != 0 && locks_due_ <= now) {
+    lock.unlock();
+    remove_left_over_locks();
+    lock.lock();
+    return;
+  }
+  changed_.wait_for(lock, until - now);
+}
+
+// True: look again at once.
+bool Committer::commit_if_quiet() {
+  try {
+    if (staging_.empty()) return false;
+    std::unique_ptr<Tray> tray = staging_.seal();
+    if (!tray) return false;
+    const std::lock_guard lock(mutex_);
+    add(std::move(tray));
+    return true;
+  } catch (const Error& error) {
+    log_.error(std::string("cannot commit: ") + error.what());
+    return false;
+  }
+}
+
+repo::Snapshot Committer::archive(Drop& drop) {
+  Tray& tray = *drop.tray;
+  reset(drop.progress);
+  tray.sync_files();
+  repo::ArchiveOptions options = options_.snapshot;
+  const std::string host = xattr_of(tray.files(), "user.restic.host");
+  if (!host.empty()) options.hostname = host;
+  const std::vector<std::string> tags = split_tags(xattr_of(tray.files(), "user.restic.tags"));
+  if (!tags.empty()) options.tags = tags;
+  options.before_snapshot = [&tray](const repo::Id&, ByteView stored) { tray.keep_snapshot(stored); };
+  if (std::optional<Bytes> kept = tray.kept_snapshot()) options.earlier_snapshot = std::move(*kept);
+  repo::Snapshot snapshot = maker_.archive(tray.files(), options, drop.progress, stop_.get_token());
+  tray.finish();
+  return snapshot;
+}
+
+void Committer::succeed(const DropPtr& drop, const repo::Snapshot& snapshot) {
+  log_.info("drop " + drop->name + " became snapshot " + snapshot.id.short_hex());
+  try {
+    if (published_) published_(snapshot);
+  } catch (const Error& error) {
+    log_.warning("the new snapshot " + snapshot.id.short_hex() + " will show later: " + error.what());
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    drop->state = State::Durable;
+    drop->ended = clock_.now();
+    drop->error.clear();
+    drop->snapshot = snapshot.id;
+    std::erase(pending_, drop);
+    durable_.push_back(drop);
+    if (durable_.size() > kDurableShown) durable_.erase(durable_.begin());
+  }
+  answer(drop, Unit{});
+  try {
+    std::exchange(drop->tray, nullptr)->remove();
+  } catch (const Error& error) {
+    log_.warning(std::string("the next mount clears what is left of a finished drop: ") + error.what());
+  }
+}
+
+void Committer::fail(const DropPtr& drop, const Error& error) {
+  if (error.code() != Errc::Cancelled) log_.error("drop " + drop->name + " is kept: " + error.what());
+  {
+    const std::lock_guard lock(mutex_);
+    drop->state = State::Failed;
+    drop->ended = clock_.now();
+    drop->error = error.what();
+    drop->retry_after = std::clamp(drop->retry_after * 2, options_.first_retry, options_.last_retry);
+    drop->due = drop->ended + drop->retry_after;
+  }
+  answer(drop, error);
+}
+
+void Committer::answer(const DropPtr& drop, const Status& result) {
+  std::vector<std::function<void(const Status&)>> answers;
+  {
+    const std::lock_guard lock(mutex_);
+    for (auto at = waiters_.begin(); at != waiters_.end();) {
+      const bool waited = at->second.drops.erase(drop) > 0;
+      if (waited && (!result.ok() || at->second.drops.empty())) {
+        answers.push_back(std::move(at->second.done));
+        at = waiters_.erase(at);
+      } else {
+        ++at;
+      }
+    }
+  }
+  if (answers.empty()) return;
+  // Who waited finds `new/` empty.
+  staging_.wait_until_shown();
+  for (const auto& done : answers) done(result);
+}
+
+void Committer::remove_left_over_locks() {
+  Clock::Instant again{0};
+  try {
+    const std::vector<repo::Id> names = store_.left_over_locks();
+    if (!names.empty()) {
+      const std::vector<repo::Id> remaining = maker_.remove_left_over_locks(names);
+      store_.keep_left_over_locks(remaining);
+      log_.info("removed locks that an earlier mount left: " +
+                std::to_string(names.size() - remaining.size()));
+      if (!remaining.empty()) again = clock_.now() + kLocksRetry;
+    }
+  } catch (const Error& error) {
+    log_.warning(std::string("cannot remove the locks that an earlier mount left: ") + error.what());
+    again = clock_.now() + kLocksRetry;
+  }
+  const std::lock_guard lock(mutex_);
+  locks_due_ = again;
+}
+
+// ---- what others see
+
+DropStatus Committer::describe(const Drop& drop) const {
+  DropStatus status;
+  status.tray = drop.name;
+  status.state = drop.state;
+  status.files_done = drop.progress.files_done;
+  status.files_total = drop.progress.files_total;
+  status.bytes_done = drop.progress.bytes_done;
+  status.bytes_total = drop.progress.bytes_total;
+  status.bytes_uploaded = drop.progress.bytes_uploaded;
+  status.files_changed_while_read = drop.progress.files_changed_while_read;
+  status.files_unreadable = drop.progress.files_unreadable;
+  status.error = drop.error;
+  status.snapshot = drop.snapshot;
+  const Clock::Instant now = clock_.now();
+  if (drop.state == State::Working) status.working_for = milliseconds(now - drop.began);
+  if (drop.state == State::Durable) status.working_for = milliseconds(drop.ended - drop.began);
+  if (drop.state == State::Failed && drop.due > now) status.next_try_in = milliseconds(drop.due - now);
+  return status;
+}
+
+std::vector<DropStatus> Committer::drops() const {
+  std::vector<DropStatus> all;
+  const std::lock_guard lock(mutex_);
+  for (const DropPtr& drop : pending_) all.push_back(describe(*drop));
+  for (const DropPtr& drop : durable_) all.push_back(describe(*drop));
+  return all;
+}
+
+CommitProgress Committer::progress() const {
+  CommitProgress progress;
+  progress.pid = ::getpid();
+  try {
+    progress.staged = staging_.empty() ? 0 : 1;
+  } catch (const Error&) {
+    progress.staged = 1;  // nobody should believe that all is well
+  }
+  const std::lock_guard lock(mutex_);
+  for (const DropPtr& drop : pending_) {
+    ++progress.drops;
+    if (drop->state == State::Failed) ++progress.failed;
+    progress.files_done += drop->progress.files_done;
+    progress.files_total += drop->progress.files_total;
+    progress.bytes_done += drop->progress.bytes_done;
+    progress.bytes_total += drop->progress.bytes_total;
+    progress.bytes_uploaded += drop->progress.bytes_uploaded;
+    if (!drop->error.empty()) {
+      std::snprintf(progress.error, sizeof progress.error, "%s", drop->error.c_str());
+    }
+  }
+  return progress;
+}
+
+}  // namespace restic::fs
