@@ -77,9 +77,7 @@ Committer::~Committer() {
     changed_.notify_all();
   }
   if (thread_.joinable()) thread_.join();
-  for (auto& [ticket, waiter] : std::exchange(waiters_, {})) {
-    waiter.done(Error(Errc::Cancelled, "the mount ends; the drop is kept for the next one"));
-  }
+  end_waiting();
 }
 
 void Committer::start() {
@@ -113,15 +111,43 @@ Committer::Ticket Committer::commit(std::function<void(const Status&)> done) {
   leaving_ = false;
   // Whoever asks wants it now, whatever failed before.
   for (const DropPtr& drop : pending_) drop->due = std::min(drop->due, clock_.now());
+  std::set<DropPtr> wanted;
   if (tray) {
-    waiters_[ticket] = {{add(std::move(tray))}, std::move(done)};
-  } else if (!failure && !pending_.empty()) {
-    waiters_[ticket] = {{pending_.begin(), pending_.end()}, std::move(done)};
+    wanted.insert(add(std::move(tray)));
+  } else if (!failure) {
+    wanted.insert(pending_.begin(), pending_.end());
   }
   changed_.notify_all();
+  if (nobody_waits_) failure = Error(Errc::Cancelled, "the mount ends");
+  if (!failure && !wanted.empty()) {
+    waiters_[ticket] = {std::move(wanted), std::move(done)};
+    return ticket;
+  }
+  ++answering_;
   lock.unlock();
-  if (done) done(failure ? Status(*failure) : Status(Unit{}));
+  done(failure ? Status(*failure) : Status(Unit{}));
+  answered();
   return ticket;
+}
+
+void Committer::end_waiting() {
+  std::map<Ticket, Waiter> waiting;
+  {
+    const std::lock_guard lock(mutex_);
+    nobody_waits_ = true;
+    waiting = std::exchange(waiters_, {});
+  }
+  for (auto& [ticket, waiter] : waiting) {
+    waiter.done(Error(Errc::Cancelled, "the mount ends; the drop is not lost"));
+  }
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return answering_ == 0; });
+}
+
+void Committer::answered() {
+  const std::lock_guard lock(mutex_);
+  --answering_;
+  changed_.notify_all();
 }
 
 bool Committer::stop_waiting(Ticket ticket) {
@@ -315,11 +341,13 @@ void Committer::answer(const DropPtr& drop, const Status& result) {
         ++at;
       }
     }
+    if (answers.empty()) return;
+    ++answering_;
   }
-  if (answers.empty()) return;
   // Who waited finds `new/` empty.
   staging_.wait_until_shown();
   for (const auto& done : answers) done(result);
+  answered();
 }
 
 void Committer::remove_left_over_locks() {

@@ -65,6 +65,7 @@ class Committer final : public CommitService {
 
   Ticket commit(std::function<void(const Status&)> done) override;
   bool stop_waiting(Ticket ticket) override;
+  void end_waiting() override;
   CommitProgress progress() const override;
   void leave() override;
 
@@ -103,6 +104,7 @@ class Committer final : public CommitService {
   void succeed(const DropPtr& drop, const repo::Snapshot& snapshot);
   void fail(const DropPtr& drop, const Error& error);
   void answer(const DropPtr& drop, const Status& result);
+  void answered();
   DropPtr add(std::unique_ptr<Tray> tray);  // the lock is held
   void remove_left_over_locks();
   DropStatus describe(const Drop& drop) const;
@@ -121,6 +123,8 @@ class Committer final : public CommitService {
   std::vector<DropPtr> durable_;  // the newest last; a few
   std::map<Ticket, Waiter> waiters_;
   Ticket last_ticket_ = 0;
+  unsigned answering_ = 0;  // threads that call a `done` now
+  bool nobody_waits_ = false;
   Clock::Instant locks_due_{0};
   bool finishing_ = false;
   bool leaving_ = false;

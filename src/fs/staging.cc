@@ -118,8 +118,8 @@ void Staging::start(Invalidate invalidate) {
 
 void Staging::stop() {
   std::shared_ptr<Shower> ending = shower();
-  if (!ending) return;
-  ending->end();
+  if (ending) ending->end();
+  if (commits_ != nullptr) commits_->end_waiting();
   const std::lock_guard lock(mutex_);
   shower_.reset();
 }

@@ -32,6 +32,9 @@ class CommitService {
   virtual Ticket commit(std::function<void(const Status&)> done) = 0;
   // The caller waits no more. True: `done` will not be called. The drop goes on.
   virtual bool stop_waiting(Ticket ticket) = 0;
+  // Nobody can be answered any more after this: who waits gets Cancelled, and who comes later does at once.
+  // Returns when no `done` runs.
+  virtual void end_waiting() = 0;
   virtual CommitProgress progress() const = 0;
   // What is not durable yet is left to the next mount.
   virtual void leave() = 0;
