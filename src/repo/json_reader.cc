@@ -65,10 +65,13 @@ char simple_escape(char letter) {
 }  // namespace
 
 std::string_view raw_string(json::value& value) {
-  // The parser has made sure that every string ends.
+  // The parser has made sure that every string ends, and has no NUL before that.
   const char* const begin = value.get_raw_json_string().value().raw();
-  const char* end = begin;
-  while (*end != '"') end += *end == '\\' ? 2 : 1;
+  const char* end = std::strchr(begin, '"');
+  if (std::memchr(begin, '\\', static_cast<std::size_t>(end - begin)) != nullptr) {
+    end = begin;
+    while (*end != '"') end += *end == '\\' ? 2 : 1;
+  }
   return {begin, static_cast<std::size_t>(end - begin)};
 }
 
