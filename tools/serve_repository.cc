@@ -12,9 +12,11 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "fs/session.h"
+#include "fs/status.h"
 #include "fs/vfs.h"
 #include "repo/cpu_pool.h"
 #include "repo/repository.h"
+#include "tools/drag_in.h"
 #include "tools/password.h"
 #include "transport/open_backend.h"
 
@@ -75,6 +77,13 @@ void try_out(const std::string& mountpoint) {
   throw Error(Errc::Io, "cannot list " + mountpoint + ": " + std::generic_category().message(reason));
 }
 
+std::string status(const Options& options, repo::Repository& repository, const fs::Vfs& vfs, const Log& log,
+                   const DragIn* drag_in) {
+  if (drag_in == nullptr) return fs::status_text(options.repository, repository, vfs, log, nullptr);
+  const fs::StagingFacts facts = drag_in->facts();
+  return fs::status_text(options.repository, repository, vfs, log, &facts);
+}
+
 }  // namespace
 
 void serve_repository(const Options& options, std::optional<std::string> password, Startup& startup,
@@ -88,9 +97,13 @@ void serve_repository(const Options& options, std::optional<std::string> passwor
                              repository_options(options, startup), pool, log);
   fs::Vfs vfs(*repository, vfs_options(options), log);
   vfs.load_snapshots();
-  fs::Session session(vfs, nullptr, session_options(options), log);
+  std::unique_ptr<DragIn> drag_in;
+  if (!options.read_only) drag_in = std::make_unique<DragIn>(options, *repository, vfs, log);
+  vfs.add_text_file({".status", [&] { return status(options, *repository, vfs, log, drag_in.get()); }});
+  fs::Session session(vfs, drag_in ? &drag_in->branch() : nullptr, session_options(options), log);
   signals.redirect([&session] { session.stop(); });
   session.mount();
+  if (drag_in) drag_in->committer().start();
   std::optional<Error> failure;
   session.run([&] {
     try {
@@ -101,6 +114,9 @@ void serve_repository(const Options& options, std::optional<std::string> passwor
       session.stop();
     }
   });
+  // What is not durable yet is committed now; another signal leaves it to the next mount.
+  signals.redirect(drag_in ? std::function<void()>([&drag_in] { drag_in->committer().leave(); }) : nullptr);
+  if (drag_in && !failure) drag_in->committer().finish();
   signals.redirect(nullptr);
   if (failure) throw Error(*failure);
 }

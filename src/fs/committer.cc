@@ -295,7 +295,9 @@ void Committer::succeed(const DropPtr& drop, const repo::Snapshot& snapshot) {
   try {
     if (published_) published_(snapshot);
   } catch (const Error& error) {
-    log_.warning("the new snapshot " + snapshot.id.short_hex() + " will show later: " + error.what());
+    const bool unmounted = error.code() == Errc::Cancelled;
+    log_.write(unmounted ? LogLevel::Debug : LogLevel::Warning,
+               "the new snapshot " + snapshot.id.short_hex() + " will show later: " + error.what());
   }
   {
     const std::lock_guard lock(mutex_);

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+#include "tools/drag_in.h"
+
+#include <pwd.h>
+#include <unistd.h>
+
+#include <array>
+#include <string>
+
+namespace restic::tools {
+namespace {
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "";
+}
+
+std::string user_name() {
+  std::array<char, 16384> buffer{};
+  passwd entry{};
+  passwd* found = nullptr;
+  ::getpwuid_r(::geteuid(), &entry, buffer.data(), buffer.size(), &found);
+  return found != nullptr ? found->pw_name : "";
+}
+
+repo::LockOwner lock_owner() { return {host_name(), user_name(), ::geteuid(), ::getegid()}; }
+
+fs::CommitterOptions committer_options(const CommitOptions& options) {
+  fs::CommitterOptions wanted;
+  wanted.after = options.after;
+  wanted.snapshot.hostname = options.host.empty() ? host_name() : options.host;
+  wanted.snapshot.username = user_name();
+  wanted.snapshot.uid = ::geteuid();
+  wanted.snapshot.gid = ::getegid();
+  wanted.snapshot.tags = options.tags;
+  wanted.snapshot.partial = options.partial;
+  wanted.snapshot.program_version = "mount.restic " RESTIC_VERSION;
+  return wanted;
+}
+
+}  // namespace
+
+DragIn::DragIn(const Options& options, repo::Repository& repository, fs::Vfs& vfs, Log& log)
+    : store_(options.state_dir, repository.config().id, log),
+      maker_(repository, store_, lock_owner(), options.memory_bytes / 2, clock_),
+      staging_(store_, maker_, clock_, log),
+      committer_(staging_, store_, maker_, committer_options(options.commit), clock_, log,
+                 [&vfs](const repo::Snapshot&) { vfs.load_snapshots(); }) {}
+
+fs::StagingFacts DragIn::facts() const {
+  fs::StagingFacts facts;
+  facts.state_dir = store_.path();
+  facts.something_staged = !staging_.empty();
+  facts.open_for_writing = staging_.any_writer();
+  facts.drops = committer_.drops();
+  facts.problems = store_.problems();
+  return facts;
+}
+
+}  // namespace restic::tools
