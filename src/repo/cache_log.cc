@@ -216,6 +216,12 @@ bool CacheLog::plausible(const RecordHeader& header) const {
          header.sealed_size <= header.plain_size + LocalSeal::kOverhead;
 }
 
+bool CacheLog::contains(const Id& id) const {
+  const LocalSeal::Token token = seal_.token(id);
+  std::lock_guard lock(mutex_);
+  return places_.contains(token);
+}
+
 std::optional<Bytes> CacheLog::get(const LocalSeal::Token& token) {
   Place place{};
   std::shared_ptr<UniqueFd> file;

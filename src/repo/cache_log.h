@@ -55,6 +55,8 @@ class CacheLog {
   CacheLog(const CacheLog&) = delete;
   CacheLog& operator=(const CacheLog&) = delete;
 
+  // Whether get() may find it; does not touch the disk.
+  bool contains(const Id& id) const;
   std::optional<Bytes> get(const Id& id) { return get(seal_.token(id)); }
   // Does nothing when the id is there already, when another process writes, and when the content exceeds half
   // of the budget. Now and then it has to rewrite the file, which takes as long as copying it.

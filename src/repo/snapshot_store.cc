@@ -2,6 +2,7 @@
 #include "repo/snapshot_store.h"
 
 #include <algorithm>
+#include <optional>
 #include <tuple>
 #include <unordered_set>
 #include <utility>
@@ -18,13 +19,14 @@ constexpr std::uint64_t kMaxSnapshotFile = 16U << 20U;
 
 }  // namespace
 
-SnapshotStore::SnapshotStore(const Crypto& crypto, unsigned version, CpuPool& pool, Log& log)
-    : crypto_(crypto), version_(version), pool_(pool), log_(log) {}
+SnapshotStore::SnapshotStore(const Crypto& crypto, unsigned version, CpuPool& pool, Log& log, CacheLog* cache)
+    : crypto_(crypto), version_(version), pool_(pool), log_(log), cache_(cache) {}
 
 SnapshotList SnapshotStore::load(transport::Backend& backend) {
   loading_.run([&] {
-    const std::vector<transport::FileName> missing =
+    std::vector<transport::FileName> missing =
         forget_vanished(transport::list(backend, transport::FileType::Snapshot));
+    take_from_cache(missing);
     load_files(backend, pool_, missing, kMaxSnapshotFile, [&](std::size_t position, Result<Bytes> content) {
       add(missing[position], std::move(content));
     });
@@ -47,12 +49,31 @@ std::vector<transport::FileName> SnapshotStore::forget_vanished(
   return missing;
 }
 
+// Leaves in `missing` what the cache does not have.
+void SnapshotStore::take_from_cache(std::vector<transport::FileName>& missing) {
+  if (cache_ == nullptr) return;
+  std::erase_if(missing, [&](const transport::FileName& file) {
+    const Id id = *Id::from_hex(file.name);
+    const std::optional<Bytes> json = cache_->get(id);
+    if (!json) return false;
+    try {
+      auto snapshot = std::make_shared<const Snapshot>(decode_snapshot(id, *json));
+      std::lock_guard lock(mutex_);
+      known_.emplace(id, std::move(snapshot));
+      return true;
+    } catch (const Error&) {
+      return false;  // the repository has the last word
+    }
+  });
+}
+
 // On a pool thread. A file that cannot be read is tried again by the next load, but logged once.
 void SnapshotStore::add(const transport::FileName& file, Result<Bytes> content) {
   const Id id = *Id::from_hex(file.name);
   try {
     const Bytes json = open_sealed_file(crypto_, version_, file, content.take());
     auto snapshot = std::make_shared<const Snapshot>(decode_snapshot(id, json));
+    if (cache_ != nullptr) cache_->put(id, json);
     std::lock_guard lock(mutex_);
     known_.emplace(id, std::move(snapshot));
     unreadable_.erase(id);

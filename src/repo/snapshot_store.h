@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "repo/cache_log.h"
 #include "repo/cpu_pool.h"
 #include "repo/crypto.h"
 #include "repo/merged_call.h"
@@ -21,8 +22,8 @@ namespace restic::repo {
 // The snapshots of a repository. A snapshot file never changes, so each is read once. Thread-safe.
 class SnapshotStore {
  public:
-  // All references must outlive the store.
-  SnapshotStore(const Crypto& crypto, unsigned version, CpuPool& pool, Log& log);
+  // All must outlive the store; `cache` may be null.
+  SnapshotStore(const Crypto& crypto, unsigned version, CpuPool& pool, Log& log, CacheLog* cache);
 
   // Lists the files and loads those not known yet, many at once. Concurrent calls share a run. Blocks on the
   // network. Throws what listing throws.
@@ -34,12 +35,14 @@ class SnapshotStore {
   using SnapshotPtr = std::shared_ptr<const Snapshot>;
 
   std::vector<transport::FileName> forget_vanished(const std::vector<transport::FileInfo>& files);
+  void take_from_cache(std::vector<transport::FileName>& missing);
   void add(const transport::FileName& file, Result<Bytes> content);
 
   const Crypto& crypto_;
   const unsigned version_;
   CpuPool& pool_;
   Log& log_;
+  CacheLog* const cache_;
   MergedCall loading_;
 
   mutable std::mutex mutex_;

@@ -25,8 +25,10 @@ StoredRepository::StoredRepository(const Room& room, std::unique_ptr<Crypto> cry
       config_(config),
       local_cache_(options.cache_dir, config_.id, *crypto_, log_),
       index_cache_(local_cache_.open_log("index", options.cache_bytes / 2), pool_),
+      tree_log_(local_cache_.open_log("trees", options.cache_bytes / 2 - options.cache_bytes / 16)),
+      snapshot_log_(local_cache_.open_log("snapshots", options.cache_bytes / 16)),
       loader_(backend_, *crypto_, config_.version, pool_, log_, &index_cache_),
-      snapshots_(*crypto_, config_.version, pool_, log_) {
+      snapshots_(*crypto_, config_.version, pool_, log_, snapshot_log_.get()) {
   auto snapshots = std::async(std::launch::async, [&] { return snapshots_.load(head_start); });
   IndexLoader opening(head_start, *crypto_, config_.version, pool_, log_, &index_cache_);
   index_ = opening.load(nullptr, options.index_progress, stop_.get_token());
@@ -41,7 +43,8 @@ StoredRepository::StoredRepository(const Room& room, std::unique_ptr<Crypto> cry
   blobs_ = std::make_unique<PackBlobReader>(
       backend_, *crypto_, pool_, log_, IndexSource{[this] { return index(); }, [this] { refresh_index(); }},
       reader);
-  trees_ = std::make_unique<TreeStore>(*blobs_, memory / 4, round_trip > kNear ? kTreeNeighbours : 0);
+  trees_ = std::make_unique<TreeStore>(*blobs_, memory / 4, round_trip > kNear ? kTreeNeighbours : 0,
+                                       local_cache_.usable() ? &tree_log_ : nullptr);
 }
 
 StoredRepository::~StoredRepository() { stop_.request_stop(); }

@@ -17,6 +17,7 @@
 #include "repo/pack_blob_reader.h"
 #include "repo/repository.h"
 #include "repo/snapshot_store.h"
+#include "repo/tree_log.h"
 #include "repo/tree_store.h"
 
 namespace restic::repo {
@@ -51,7 +52,6 @@ class StoredRepository final : public Repository {
   void tree_ahead(std::span<const Id> ids) override { trees_->ahead(ids); }
 
  private:
-  void load_index(IndexLoader& loader, const IndexLoader::Progress& progress);
   void refresh_index_for(const SnapshotList& list);
 
   transport::Backend& backend_;
@@ -63,6 +63,9 @@ class StoredRepository final : public Repository {
 
   LocalCache local_cache_;
   LogIndexCache index_cache_;
+  TreeLog tree_log_;
+  const std::unique_ptr<CacheLog> snapshot_log_;
+
   IndexLoader loader_;
   MergedCall refreshing_;
   mutable std::mutex mutex_;

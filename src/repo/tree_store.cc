@@ -15,19 +15,24 @@ namespace {
 constexpr std::size_t kFirstCredit = 32;  // trees a walk may read ahead at once,
 constexpr std::size_t kEarnedCredit = 4;  // and how many more for each that proved useful
 constexpr std::size_t kMostCredit = 8192;
-constexpr std::size_t kWalkIsSure = 8;  // useful trees after which neighbours are read along
-constexpr std::size_t kBatch = 256;     // trees in one request
+constexpr std::size_t kWalkIsSure = 8;   // trees of a walk after which neighbours are read along
+constexpr std::size_t kLeastBatch = 16;  // trees worth a request, unless nothing else is on its way
+constexpr std::size_t kBatch = 256;      // trees in one request
 constexpr std::size_t kMostFrontier = 1U << 16U;
 constexpr std::size_t kUsualTree = 16U << 10U;  // bytes, decoded: to guess what is on its way
 
-Result<TreePtr> decode(const Id& id, BlobSlot& slot) {
+Result<TreePtr> decode(const Id& id, const Result<BlobPtr>& blob) {
+  if (!blob.ok()) return blob.error();
   try {
-    const BlobPtr blob = slot.wait();
-    try {
-      return decode_tree(blob->bytes);
-    } catch (const Error& error) {
-      return Error(error.code(), "tree " + id.short_hex() + ": " + error.what());
-    }
+    return decode_tree(blob.value()->bytes);
+  } catch (const Error& error) {
+    return Error(error.code(), "tree " + id.short_hex() + ": " + error.what());
+  }
+}
+
+Result<BlobPtr> content(BlobSlot& slot) {
+  try {
+    return slot.wait();
   } catch (const Error& error) {
     return error;
   }
@@ -35,8 +40,8 @@ Result<TreePtr> decode(const Id& id, BlobSlot& slot) {
 
 }  // namespace
 
-TreeStore::TreeStore(BlobReader& blobs, std::uint64_t capacity, std::uint64_t neighbour_bytes)
-    : blobs_(blobs), neighbour_bytes_(neighbour_bytes), cache_(capacity) {}
+TreeStore::TreeStore(BlobReader& blobs, std::uint64_t capacity, std::uint64_t neighbour_bytes, TreeLog* log)
+    : blobs_(blobs), neighbour_bytes_(neighbour_bytes), log_(log), cache_(capacity) {}
 
 TreeStore::~TreeStore() {
   gate_->close();
@@ -59,7 +64,7 @@ TreePtr TreeStore::cached(const Id& id) {
   return tree;
 }
 
-// With mutex_ held: a tree that was read ahead is asked for.
+// With mutex_ held: the walk has gone on to a tree.
 void TreeStore::earn() {
   ++earned_;
   credit_ = std::min(credit_ + kEarnedCredit, kMostCredit);
@@ -70,14 +75,33 @@ TreePtr TreeStore::tree(const Id& id) {
   const BlobKey key{BlobType::Tree, id};
   for (bool again = false;; again = true) {
     if (TreePtr tree = cached(id)) return tree;
+    if (TreePtr tree = from_log(id)) return tree;
     const BlobSlotPtr slot = blobs_.request(std::span(&key, 1), Urgency::Demand).front();
     const FlightPtr flight = fly(id, slot, false);
+    {
+      std::lock_guard lock(mutex_);
+      if (!again) earn();
+      flight->demanded = true;
+    }
+    fetch_ahead();
     std::unique_lock lock(mutex_);
-    if (flight->ahead && !flight->demanded) earn();
-    flight->demanded = true;
     flight->landed.wait(lock, [&] { return flight->result.has_value(); });
     // A flight ahead fails sooner than one that somebody waits for: it looks for no fresh index.
     if (flight->result->ok() || !flight->ahead || again) return flight->result->value();
+  }
+}
+
+// Two threads may do this for one tree at once; the second one's is dropped.
+TreePtr TreeStore::from_log(const Id& id) {
+  if (log_ == nullptr) return nullptr;
+  const std::optional<Bytes> blob = log_->get(id);
+  if (!blob) return nullptr;
+  try {
+    const TreePtr tree = decode_tree(*blob);
+    cache_.insert(id, tree, tree->memory_bytes(), false);
+    return tree;
+  } catch (const Error&) {
+    return nullptr;  // a tree that no version of ours should have kept; the repository has the last word
   }
 }
 
@@ -104,7 +128,9 @@ TreeStore::FlightPtr TreeStore::fly(const Id& id, const BlobSlotPtr& slot, bool 
 }
 
 void TreeStore::land(const Id& id, const FlightPtr& flight, const BlobSlotPtr& slot) {
-  Result<TreePtr> result = decode(id, *slot);
+  const Result<BlobPtr> blob = content(*slot);
+  Result<TreePtr> result = decode(id, blob);
+  if (result.ok() && log_ != nullptr) log_->put(id, blob.value());
   {
     std::lock_guard lock(mutex_);
     if (result.ok()) {
@@ -180,13 +206,17 @@ void TreeStore::fetch_ahead() {
 std::vector<BlobKey> TreeStore::next_batch() {
   std::vector<BlobKey> batch;
   std::lock_guard lock(mutex_);
-  const std::uint64_t window = cache_.capacity() / 2;
-  const std::uint64_t taken = cache_.unread_bytes() + flying_ahead_ * kUsualTree;
-  const std::uint64_t room = (window - std::min(window, taken)) / kUsualTree;
-  while (batch.size() < std::min<std::uint64_t>({kBatch, credit_, room}) && !frontier_.empty()) {
+  const std::uint64_t window = cache_.capacity() / 2, unread = cache_.unread_bytes();
+  const std::uint64_t taken = unread + flying_ahead_ * kUsualTree;
+  std::uint64_t most = (window - std::min(window, taken)) / kUsualTree;
+  most = std::min<std::uint64_t>({most, credit_, kBatch});
+  const bool worth_a_request =
+      most >= std::min(kLeastBatch, frontier_.size()) || (unread == 0 && flying_ahead_ == 0);
+  while (worth_a_request && batch.size() < most && !frontier_.empty()) {
     const Id id = frontier_.front();
     frontier_.pop_front();
-    if (!flights_.contains(id) && !cache_.peek(id)) batch.push_back({BlobType::Tree, id});
+    const bool here = flights_.contains(id) || cache_.peek(id) || (log_ != nullptr && log_->contains(id));
+    if (!here) batch.push_back({BlobType::Tree, id});
   }
   credit_ -= batch.size();
   if (batch.empty()) fetching_ = false;

@@ -18,6 +18,7 @@
 #include "repo/byte_cache.h"
 #include "repo/gate.h"
 #include "repo/tree.h"
+#include "repo/tree_log.h"
 
 namespace restic::repo {
 
@@ -26,14 +27,16 @@ namespace restic::repo {
 // completes the blob. Thread-safe; only tree() blocks.
 //
 // Reading ahead follows a walk. The trees that ahead() names are fetched first, those named last before
-// others, then their subtrees, breadth first, as far as the walker has earned it: every tree that was read
-// ahead and then asked for lets some more be read. So a single look into a folder costs little, and a walk
-// soon has a window of trees before it, up to half of the cache.
+// others, then their subtrees, breadth first, as far as the walker has earned it: with every tree it goes on
+// to it may have some more. So a single look into a folder costs little, and a walk soon has a window of
+// trees before it, up to half of the cache.
+//
+// Trees that the local log has are taken from there when they are asked for, and not read ahead.
 class TreeStore {
  public:
-  // `blobs` must outlive the store; `capacity` in bytes. `neighbour_bytes` of a pack on either side are read
-  // along with a walk; 0 where the storage is near.
-  TreeStore(BlobReader& blobs, std::uint64_t capacity, std::uint64_t neighbour_bytes);
+  // `blobs` and `log` (may be null) must outlive the store; `capacity` in bytes. `neighbour_bytes` of a pack
+  // on either side are read along with a walk; 0 where the storage is near.
+  TreeStore(BlobReader& blobs, std::uint64_t capacity, std::uint64_t neighbour_bytes, TreeLog* log);
   // Trees that somebody waits for fail with Cancelled.
   ~TreeStore();
   TreeStore(const TreeStore&) = delete;
@@ -55,6 +58,7 @@ class TreeStore {
   };
   using FlightPtr = std::shared_ptr<Flight>;
 
+  TreePtr from_log(const Id& id);
   FlightPtr fly(const Id& id, const BlobSlotPtr& slot, bool ahead);
   void land(const Id& id, const FlightPtr& flight, const BlobSlotPtr& slot);
   void fetch_ahead();
@@ -65,6 +69,7 @@ class TreeStore {
 
   BlobReader& blobs_;
   const std::uint64_t neighbour_bytes_;
+  TreeLog* const log_;
   ByteCache<Id, Tree, IdHash> cache_;
   const std::shared_ptr<Gate> gate_ = std::make_shared<Gate>();
 
@@ -75,7 +80,7 @@ class TreeStore {
   std::deque<Id> frontier_;                    // to be read ahead, the front first
   std::unordered_set<Id, IdHash> considered_;  // subtrees that were put into it during this walk
   std::size_t credit_ = 0;                     // trees that may still be read ahead
-  std::size_t earned_ = 0;                     // trees of this walk that were read ahead and then asked for
+  std::size_t earned_ = 0;                     // trees this walk has gone on to
   Clock::time_point last_walk_{};
   bool fetching_ = false;  // a thread is in fetch_ahead
 };

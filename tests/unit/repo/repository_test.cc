@@ -4,10 +4,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <set>
+#include <functional>
+#include <map>
 #include <string>
 
 #include "repo/cpu_pool.h"
+#include "repo/key_file.h"
+#include "repo/sealed_file.h"
 #include "support/fake_backend.h"
 #include "support/temporary_folder.h"
 #include "support/vectors.h"
@@ -38,6 +41,13 @@ void put_all(test::FakeBackend& backend, const MiniRepo& repo) {
     }
   }
 }
+
+Crypto crypto_of(const MiniRepo& repo) {
+  const std::string path = "keys/" + repo.facts["key_file"].text();
+  return Crypto(**open_key_file(decode_key_file(repo.file(path), path), repo.password));
+}
+
+Fault fail_with(Errc code) { return {.fail = Error(code, "injected"), .fail_after = {}, .truncate = {}}; }
 
 class RepositoryTest : public testing::Test {
  protected:
@@ -75,6 +85,36 @@ std::size_t read_everything(Repository& repository, const Id& id) {
   return files;
 }
 
+struct Damage {
+  std::size_t good = 0, bad = 0;
+  std::string message;  // of the last
+};
+
+// Tries every tree and blob below `id`.
+void survey(Repository& repository, const Id& id, Damage& damage) {
+  const auto attempt = [&](const std::function<void()>& read) {
+    try {
+      read();
+      ++damage.good;
+      return true;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), Errc::Damaged);
+      ++damage.bad;
+      damage.message = error.what();
+      return false;
+    }
+  };
+  TreePtr tree;
+  if (!attempt([&] { tree = repository.tree(id); })) return;
+  for (std::size_t i = 0; i < tree->size(); ++i) {
+    const Node node = tree->node(i);
+    if (node.subtree) survey(repository, *node.subtree, damage);
+    for (const Id& blob : node.content) {
+      attempt([&] { repository.blobs().load({BlobType::Data, blob}); });
+    }
+  }
+}
+
 TEST_F(RepositoryTest, ReadsWholeRepositoriesOfEveryVersion) {
   for (const MiniRepo& mini : MiniRepo::all()) {
     test::FakeBackend backend;
@@ -108,6 +148,189 @@ TEST_F(RepositoryTest, AWarmCacheStandsInForTheIndexFiles) {
   EXPECT_TRUE(repository->index()->unreadable_files().empty());
   EXPECT_EQ(read_everything(*repository, repository->snapshots().snapshots[0].tree), files);
   EXPECT_EQ(log_.last_problem(), "");
+}
+
+TEST_F(RepositoryTest, AsksForThePasswordThreeTimes) {
+  put_all(backend_, MiniRepo::of_version(2));
+  std::vector<int> attempts;
+  const Error error = open_error([&](int attempt) -> std::optional<std::string> {
+    attempts.push_back(attempt);
+    return "wrong";
+  });
+  EXPECT_EQ(error.code(), Errc::WrongPassword);
+  EXPECT_THAT(attempts, testing::ElementsAre(1, 2, 3));
+}
+
+TEST_F(RepositoryTest, ASourceThatHasOnePasswordIsAskedOnce) {
+  put_all(backend_, MiniRepo::of_version(2));
+  int asked = 0;
+  const Error error = open_error([&](int attempt) -> std::optional<std::string> {
+    ++asked;
+    if (attempt > 1) return std::nullopt;
+    return "wrong";
+  });
+  EXPECT_EQ(error.code(), Errc::WrongPassword);
+  EXPECT_EQ(asked, 2);
+}
+
+TEST_F(RepositoryTest, AnEmptyStorageIsNoRepository) {
+  int asked = 0;
+  const Error error = open_error([&](int) -> std::optional<std::string> {
+    ++asked;
+    return "secret";
+  });
+  EXPECT_EQ(error.code(), Errc::NotFound);
+  EXPECT_STREQ(error.what(), "no restic repository at fake backend: config is missing; -o init makes one");
+  EXPECT_EQ(asked, 0);
+}
+
+TEST_F(RepositoryTest, AnOutageIsNotTakenForAnEmptyStorage) {
+  put_all(backend_, MiniRepo::of_version(2));
+  backend_.set_hook([](const Call&) { return fail_with(Errc::Unavailable); });
+  EXPECT_EQ(open_error(always("secret")).code(), Errc::Unavailable);
+}
+
+TEST_F(RepositoryTest, ADamagedConfigIsNamed) {
+  const MiniRepo mini = MiniRepo::of_version(2);
+  put_all(backend_, mini);
+  backend_.put({FileType::Config, ""}, Bytes(100, 'x'));
+  const Error error = open_error(always(mini.password));
+  EXPECT_EQ(error.code(), Errc::Damaged);
+  EXPECT_THAT(error.what(), testing::HasSubstr("config"));
+}
+
+TEST_F(RepositoryTest, AnotherVersionIsUnsupported) {
+  const MiniRepo mini = MiniRepo::of_version(2);
+  put_all(backend_, mini);
+  const auto crypto = crypto_of(mini);
+  std::string config = mini.facts["config_plaintext"].text();
+  config.replace(config.find("\"version\":2"), 11, "\"version\":3");
+  backend_.put({FileType::Config, ""}, seal_file(crypto, 2, FileType::Config, config));
+  EXPECT_EQ(open_error(always(mini.password)).code(), Errc::Unsupported);
+}
+
+TEST_F(RepositoryTest, OneBadSnapshotFileDoesNotHideTheOthers) {
+  const MiniRepo mini = MiniRepo::of_version(2);
+  put_all(backend_, mini);
+  const FileName bad = test::numbered_file(FileType::Snapshot, 0xbad);
+  backend_.put(bad, Bytes(200, 'x'));
+  const auto repository = open(mini.password);
+  for (int again = 0; again < 2; ++again) {
+    const SnapshotList list = repository->snapshots();
+    EXPECT_EQ(list.snapshots.size(), 1U);
+    EXPECT_THAT(list.unreadable, testing::ElementsAre(*Id::from_hex(bad.name)));
+  }
+  backend_.drop(bad);
+  EXPECT_TRUE(repository->snapshots().unreadable.empty());
+}
+
+TEST_F(RepositoryTest, ASnapshotFileIsReadOnce) {
+  const MiniRepo mini = MiniRepo::of_version(2);
+  put_all(backend_, mini);
+  const auto repository = open(mini.password);
+  EXPECT_EQ(backend_.count(Call::Kind::Load, FileType::Snapshot), 1U);
+  EXPECT_EQ(repository->snapshots_at_open().snapshots.size(), 1U);
+  EXPECT_EQ(backend_.count(Call::Kind::List, FileType::Snapshot), 1U);
+  repository->snapshots();
+  repository->snapshots();
+  EXPECT_EQ(backend_.count(Call::Kind::Load, FileType::Snapshot), 1U);
+  EXPECT_EQ(backend_.count(Call::Kind::List, FileType::Snapshot), 3U);
+}
+
+TEST_F(RepositoryTest, AForgottenSnapshotDisappears) {
+  const MiniRepo mini = MiniRepo::of_version(2);
+  put_all(backend_, mini);
+  const auto repository = open(mini.password);
+  backend_.drop({FileType::Snapshot, mini.facts["snapshot_id"].text()});
+  EXPECT_TRUE(repository->snapshots().snapshots.empty());
+}
+
+TEST_F(RepositoryTest, ManySnapshotsAreLoadedAtOnce) {
+  const MiniRepo mini = MiniRepo::of_version(2);
+  put_all(backend_, mini);
+  const auto crypto = crypto_of(mini);
+  const std::string json = mini.facts["snapshot_plaintext"].text();
+  for (int i = 0; i < 300; ++i) {
+    std::string changed = json;
+    changed.insert(changed.size() - 1, ",\"unknown\":" + std::to_string(i));
+    const Bytes sealed = seal_file(crypto, 2, FileType::Snapshot, changed);
+    backend_.put({FileType::Snapshot, Id::of(sealed).hex()}, sealed);
+  }
+  EXPECT_EQ(open(mini.password)->snapshots_at_open().snapshots.size(), 301U);
+  EXPECT_EQ(backend_.count(Call::Kind::Load, FileType::Snapshot), 301U);
+}
+
+TEST_F(RepositoryTest, ANewSnapshotBringsItsIndexAlong) {
+  const MiniRepo mini = MiniRepo::of_version(2);
+  put_all(backend_, mini);
+  std::map<std::string, Bytes> late;
+  for (const FileType type : {FileType::Snapshot, FileType::Index}) {
+    for (const std::string& name : backend_.names(type)) {
+      late[name] = *backend_.get({type, name});
+      backend_.drop({type, name});
+    }
+  }
+  const auto repository = open(mini.password);
+  EXPECT_TRUE(repository->snapshots().snapshots.empty());
+  for (const auto& [name, content] : late) {
+    const bool snapshot = name == mini.facts["snapshot_id"].text();
+    backend_.put({snapshot ? FileType::Snapshot : FileType::Index, name}, content);
+  }
+  const SnapshotList list = repository->snapshots();
+  ASSERT_EQ(list.snapshots.size(), 1U);
+  EXPECT_GT(read_everything(*repository, list.snapshots[0].tree), 0U);
+}
+
+TEST_F(RepositoryTest, OpensInFewRoundTripsInARow) {
+  const MiniRepo mini = MiniRepo::of_version(2);
+  put_all(backend_, mini);
+  open(mini.password);
+  // Config, all lists and, as soon as they are listed, index and snapshot files are asked for before the key
+  // file is opened; nothing is asked for twice.
+  EXPECT_EQ(backend_.count(Call::Kind::Load, FileType::Config), 1U);
+  EXPECT_EQ(backend_.count(Call::Kind::List, FileType::Index), 1U);
+  EXPECT_EQ(backend_.count(Call::Kind::List, FileType::Snapshot), 1U);
+  EXPECT_EQ(backend_.count(Call::Kind::List, FileType::Key), 1U);
+  EXPECT_EQ(backend_.count(Call::Kind::Load, FileType::Index), backend_.names(FileType::Index).size());
+  EXPECT_EQ(backend_.count(Call::Kind::Load, FileType::Key), 1U);
+  EXPECT_EQ(backend_.count(Call::Kind::LoadRange), 0U);
+}
+
+TEST_F(RepositoryTest, AWarmCacheSparesSnapshotsIndexesAndTrees) {
+  const MiniRepo mini = MiniRepo::of_version(2);
+  put_all(backend_, mini);
+  const test::TemporaryFolder folder;
+  RepositoryOptions options;
+  options.cache_dir = folder.file("cache");
+  options.cache_bytes = 64U << 20U;
+  const Id tree = open(mini.password, options)->snapshots_at_open().snapshots.at(0).tree;
+  open(mini.password, options)->tree(tree);
+  const auto repository = open(mini.password, options);
+  backend_.forget_calls();
+  EXPECT_EQ(repository->snapshots().snapshots.size(), 1U);
+  EXPECT_TRUE(repository->index()->contains({BlobType::Tree, tree}));
+  EXPECT_GT(repository->tree(tree)->size(), 0U);
+  EXPECT_EQ(backend_.count(Call::Kind::Load), 0U);
+  EXPECT_EQ(backend_.count(Call::Kind::LoadRange), 0U);
+}
+
+TEST_F(RepositoryTest, DamagedPacksLeaveTheRestReadable) {
+  const MiniRepo mini = MiniRepo::of_version(2);
+  put_all(backend_, mini);
+  const auto repository = open(mini.password);
+  const Id root = repository->snapshots_at_open().snapshots.at(0).tree;
+  for (const std::string& name : backend_.names(FileType::Pack)) {
+    const Bytes whole = *backend_.get({FileType::Pack, name});
+    Bytes damaged = whole;
+    damaged[20] ^= 0x40U;  // in the first blob
+    backend_.put({FileType::Pack, name}, damaged);
+    const auto fresh = open(mini.password);
+    Damage damage;
+    survey(*fresh, root, damage);
+    EXPECT_EQ(damage.bad, 1U) << name;
+    EXPECT_THAT(damage.message, testing::HasSubstr(name));
+    backend_.put({FileType::Pack, name}, whole);
+  }
 }
 
 }  // namespace

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: MIT
+#include "repo/tree_store.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <future>
+#include <string>
+
+#include "repo/local_cache.h"
+#include "repo/pack_blob_reader.h"
+#include "support/index_material.h"
+#include "support/pack_material.h"
+#include "support/temporary_folder.h"
+
+namespace restic::repo {
+namespace {
+
+using test::Call;
+using test::Fault;
+using transport::Urgency;
+
+class TreeStoreTest : public testing::Test {
+ protected:
+  // A folder of the given subfolders; `salt` makes it a different one.
+  Id add_folder(const std::vector<Id>& subtrees, const std::string& salt = "") {
+    std::string json = R"({"nodes":[)";
+    for (std::size_t i = 0; i < subtrees.size(); ++i) {
+      std::string number = std::to_string(i);
+      number.insert(0, 6 - number.size(), '0');
+      json += i == 0 ? "" : ",";
+      json += R"({"name":"d)" + number + salt +
+              R"(","type":"dir","mode":2147484141,"mtime":"2020-01-01T00:00:00Z",)"
+              R"("atime":"2020-01-01T00:00:00Z","ctime":"2020-01-01T00:00:00Z","uid":0,"gid":0,)"
+              R"("content":null,"subtree":")" +
+              subtrees[i].hex() + R"("})";
+    }
+    return packs_.add(as_bytes(json + "]}" + std::string(salt.size(), ' ') + "\n"), BlobType::Tree).id;
+  }
+  // An empty folder; different for different numbers.
+  Id add_leaf(std::uint32_t number) {
+    return packs_.add(as_bytes(R"({"nodes":[],"unknown":)" + std::to_string(number) + "}\n"), BlobType::Tree)
+        .id;
+  }
+
+  void start(TreeLog* log = nullptr, std::uint64_t capacity = 32U << 20U) {
+    index_ = packs_.index(pool_);
+    BlobReaderOptions options;
+    options.refresh_pause = std::chrono::milliseconds(1);
+    trees_.reset();
+    blobs_ = std::make_unique<PackBlobReader>(backend_, crypto_, pool_, log_,
+                                              IndexSource{[this] { return index_; }, [] {}}, options);
+    trees_ = std::make_unique<TreeStore>(*blobs_, capacity, 0, log);
+  }
+
+  // Blocks until the tree has been read ahead.
+  void wait_until_cached(const Id& id) {
+    while (!trees_->cached(id)) std::this_thread::yield();
+  }
+
+  std::size_t ranges() const { return backend_.count(Call::Kind::LoadRange); }
+
+  test::FakeBackend backend_;
+  Crypto crypto_{test::test_key()};
+  CpuPool pool_{2};
+  Log log_{Log::Sink::Nothing};
+  test::PackMaker packs_{backend_, crypto_};
+  std::shared_ptr<const Index> index_;
+  std::unique_ptr<PackBlobReader> blobs_;
+  std::unique_ptr<TreeStore> trees_;
+};
+
+TEST_F(TreeStoreTest, EightReadersOfATreeShareOne) {
+  const Id id = add_folder({add_leaf(1)});
+  packs_.close();
+  start();
+  EXPECT_EQ(trees_->cached(id), nullptr);
+  std::vector<std::future<TreePtr>> readers;
+  for (int i = 0; i < 8; ++i) {
+    readers.push_back(std::async(std::launch::async, [&] { return trees_->tree(id); }));
+  }
+  const TreePtr tree = readers.front().get();
+  for (std::size_t i = 1; i < readers.size(); ++i) EXPECT_EQ(readers[i].get(), tree);
+  EXPECT_EQ(tree->dir_count(), 1U);
+  EXPECT_EQ(trees_->cached(id), tree);
+  EXPECT_EQ(ranges(), 1U);
+}
+
+TEST_F(TreeStoreTest, ABlobThatIsNoTreeIsNamed) {
+  const Id id = packs_.add(as_bytes("{\"nodes\":7}"), BlobType::Tree).id;
+  packs_.close();
+  start();
+  for (int again = 0; again < 2; ++again) {
+    try {
+      trees_->tree(id);
+      ADD_FAILURE() << "decoded";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), Errc::Damaged);
+      EXPECT_THAT(error.what(), testing::HasSubstr(id.short_hex()));
+    }
+  }
+}
+
+TEST_F(TreeStoreTest, ATreeInNoIndexIsNotFound) {
+  add_leaf(1);
+  packs_.close();
+  start();
+  try {
+    trees_->tree(test::numbered_id(3));
+    ADD_FAILURE() << "found";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Errc::NotFound);
+  }
+}
+
+TEST_F(TreeStoreTest, ReadingAheadFetchesTheTreesAndWhatIsBelowThem) {
+  std::vector<Id> leaves, middle;
+  for (std::uint32_t i = 0; i < 4; ++i) {
+    leaves.push_back(add_leaf(i));
+    middle.push_back(add_folder({leaves.back()}, std::to_string(i)));
+  }
+  packs_.close();
+  start();
+  trees_->ahead(middle);
+  for (const Id& id : middle) wait_until_cached(id);
+  for (const Id& id : leaves) wait_until_cached(id);
+  const std::size_t asked = ranges();
+  for (const Id& id : leaves) trees_->tree(id);
+  EXPECT_EQ(ranges(), asked);
+}
+
+TEST_F(TreeStoreTest, ASingleLookIntoALargeFolderReadsOnlySomeAhead) {
+  std::vector<Id> leaves;
+  for (std::uint32_t i = 0; i < 2000; ++i) leaves.push_back(add_leaf(i));
+  packs_.close();
+  start();
+  trees_->ahead(leaves);
+  for (std::uint32_t i = 0; i < 32; ++i) wait_until_cached(leaves[i]);
+  // Those 32 were looked at by now, which earned some more; the end of the folder has not been reached by
+  // far.
+  EXPECT_EQ(trees_->cached(leaves.back()), nullptr);
+  EXPECT_LT(blobs_->stats().misses, 500U);
+}
+
+TEST_F(TreeStoreTest, AWalkIsFedWithFewRequests) {
+  std::vector<Id> top;
+  std::uint32_t number = 0;
+  for (int i = 0; i < 30; ++i) {
+    std::vector<Id> leaves;
+    for (int j = 0; j < 30; ++j) leaves.push_back(add_leaf(number++));
+    top.push_back(add_folder(leaves, std::to_string(i)));
+  }
+  const Id root = add_folder(top, "root");
+  packs_.close();
+  start();
+  std::size_t seen = 0;
+  const std::function<void(const Id&)> walk = [&](const Id& id) {
+    const TreePtr tree = trees_->tree(id);
+    ++seen;
+    std::vector<Id> subtrees;
+    for (std::size_t i = 0; i < tree->size(); ++i) subtrees.push_back(*tree->node(i).subtree);
+    if (!subtrees.empty()) trees_->ahead(subtrees);
+    for (const Id& subtree : subtrees) walk(subtree);
+  };
+  walk(root);
+  EXPECT_EQ(seen, 931U);
+  EXPECT_EQ(blobs_->stats().misses, 931U);
+  EXPECT_LT(ranges(), 931U / 8);
+}
+
+TEST_F(TreeStoreTest, AVeryDeepChainIsFollowedWithoutDeepCalls) {
+  std::vector<Id> chain{add_leaf(0)};
+  for (int i = 0; i < 20'000; ++i) chain.push_back(add_folder({chain.back()}));
+  packs_.close();
+  start();
+  // All blobs are in memory, so that each tree lands the moment it is asked for.
+  std::vector<BlobKey> keys;
+  for (const Id& id : chain) keys.push_back({BlobType::Tree, id});
+  for (const auto& slot : blobs_->request(keys, Urgency::Demand)) slot->wait();
+  for (auto id = chain.rbegin(); id != chain.rend(); ++id) {
+    if (!trees_->cached(*id)) trees_->ahead(std::span(&*id, 1));
+    wait_until_cached(*id);
+  }
+}
+
+TEST_F(TreeStoreTest, ATreeThatCouldNotBeReadAheadIsTriedAgainOnDemand) {
+  const Id id = add_leaf(1);
+  packs_.close();
+  start();
+  backend_.set_hook([](const Call& call) {
+    if (call.urgency == Urgency::Demand) return Fault{};
+    return Fault{.fail = Error(Errc::Unavailable, "injected"), .fail_after = {}, .truncate = {}};
+  });
+  trees_->ahead(std::span(&id, 1));
+  EXPECT_EQ(trees_->tree(id)->size(), 0U);
+}
+
+TEST_F(TreeStoreTest, TreesAreKeptFromMountToMount) {
+  const Id leaf = add_leaf(1), root = add_folder({leaf});
+  packs_.close();
+  const test::TemporaryFolder folder;
+  const Id repository = test::numbered_id(77);
+  {
+    LocalCache cache(folder.file("cache"), repository, crypto_, log_);
+    TreeLog log(cache.open_log("trees", 1U << 20U));
+    start(&log);
+    trees_->tree(root);
+    trees_->tree(leaf);
+    trees_.reset();
+  }
+  backend_.forget_calls();
+  LocalCache cache(folder.file("cache"), repository, crypto_, log_);
+  TreeLog log(cache.open_log("trees", 1U << 20U));
+  start(&log);
+  EXPECT_EQ(trees_->tree(root)->dir_count(), 1U);
+  trees_->ahead(std::span(&leaf, 1));
+  EXPECT_EQ(trees_->tree(leaf)->size(), 0U);
+  EXPECT_EQ(ranges(), 0U);
+  trees_.reset();
+}
+
+TEST_F(TreeStoreTest, ABlobThatArrivesAfterTheStoreHasGoneFindsNobody) {
+  const Id id = add_leaf(1);
+  packs_.close();
+  start();
+  backend_.set_hook(
+      [](const Call&) { return Fault{.fail = {}, .fail_after = {}, .truncate = {}, .hang = true}; });
+  trees_->ahead(std::span(&id, 1));
+  backend_.wait_for_hung(1);
+  trees_.reset();
+  backend_.release_hung();
+  EXPECT_FALSE(blobs_->load({BlobType::Tree, id})->bytes.empty());
+}
+
+}  // namespace
+}  // namespace restic::repo
