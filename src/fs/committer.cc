@@ -110,7 +110,10 @@ Committer::Ticket Committer::commit(std::function<void(const Status&)> done) {
   const Ticket ticket = ++last_ticket_;
   leaving_ = false;
   // Whoever asks wants it now, whatever failed before.
-  for (const DropPtr& drop : pending_) drop->due = std::min(drop->due, clock_.now());
+  for (const DropPtr& drop : pending_) {
+    drop->due = std::min(drop->due, clock_.now());
+    if (drop->state == State::Failed) drop->state = State::Waiting;
+  }
   std::set<DropPtr> wanted;
   if (tray) {
     wanted.insert(add(std::move(tray)));

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: MIT
+#include "tools/unmount.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <iostream>
+#include <optional>
+#include <sstream>
+#include <system_error>
+#include <utility>
+
+#include "base/error.h"
+#include "base/unique_fd.h"
+#include "fs/control.h"
+#include "fs/status.h"
+#include "tools/mount_table.h"
+#include "tools/process.h"
+
+namespace restic::tools {
+namespace {
+
+using SteadyTime = std::chrono::steady_clock::time_point;
+constexpr std::chrono::milliseconds kAskEvery{100};
+
+std::string reason(int error) { return std::generic_category().message(error); }
+
+// One line on the terminal, written over again and again.
+class ProgressLine {
+ public:
+  ~ProgressLine() { clear(); }
+  void show(const fs::CommitProgress& progress) {
+    if (!terminal_) return;
+    const SteadyTime now = std::chrono::steady_clock::now();
+    if (!std::exchange(shown_, true)) began_ = now;
+    const std::chrono::duration<double> passed = now - began_;
+    std::ostringstream text;
+    text << "\r\033[K" << progress.files_done << " of " << progress.files_total << " files, "
+         << fs::human_bytes(progress.bytes_done) << " of " << fs::human_bytes(progress.bytes_total) << ", "
+         << fs::human_bytes(progress.bytes_uploaded) << " uploaded";
+    if (passed.count() >= 1) {
+      text << ", "
+           << fs::human_bytes(
+                  static_cast<std::uint64_t>(static_cast<double>(progress.bytes_uploaded) / passed.count()))
+           << "/s";
+    }
+    std::cerr << text.str() << std::flush;
+  }
+  void clear() {
+    if (std::exchange(shown_, false)) std::cerr << "\r\033[K" << std::flush;
+  }
+
+ private:
+  const bool terminal_ = ::isatty(STDERR_FILENO) == 1;
+  bool shown_ = false;
+  SteadyTime began_{};
+};
+
+class Unmounter {
+ public:
+  explicit Unmounter(const UmountOptions& options) : options_(options) {
+    if (options.timeout) deadline_ = std::chrono::steady_clock::now() + *options.timeout;
+  }
+
+  void run() {
+    std::optional<Error> kept;
+    // Lazily or by force means now: the mount's own process commits what is left.
+    const bool waits = !options_.lazy && !options_.force;
+    if (waits) kept = commit();
+    detach();
+    say("unmounted");
+    if (waits) wait_for_the_end(kept);
+    if (kept) throw Error(*kept);
+  }
+
+ private:
+  void say(const std::string& what) const {
+    if (options_.verbose) std::cout << "umount.restic: " << options_.mountpoint << ": " << what << std::endl;
+  }
+  bool too_late() const { return deadline_ && std::chrono::steady_clock::now() >= *deadline_; }
+
+  // Why something is not durable; nothing: everything is. The folder is closed again, or it would be in use.
+  std::optional<Error> commit() {
+    const std::string folder = options_.mountpoint + "/new";
+    const UniqueFd top(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    fs::CommitProgress progress;
+    if (!top || ::ioctl(top.get(), fs::kControlProgress, &progress) != 0)
+      return std::nullopt;  // read-only or dead
+    process_ = UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, progress.pid, 0)));
+    if (::ioctl(top.get(), fs::kControlCommit) != 0) {
+      return Error(Errc::Io, "cannot commit what is in " + folder + ": " + reason(errno));
+    }
+    ProgressLine line;
+    while (::ioctl(top.get(), fs::kControlProgress, &progress) == 0) {
+      if (progress.drops == 0) return std::nullopt;
+      const bool failed = progress.failed == progress.drops;
+      if (failed || too_late()) {
+        ::ioctl(top.get(), fs::kControlLeave);
+        const std::string why = failed ? std::string(progress.error) : "it took too long";
+        return Error(Errc::Io, "not durable in the repository, kept for the next mount: " + why);
+      }
+      line.show(progress);
+      ::poll(nullptr, 0, static_cast<int>(kAskEvery.count()));
+    }
+    return Error(Errc::Io,
+                 "the mount stopped answering; what it could not commit is kept for the next mount");
+  }
+
+  void detach() const {
+    const int flags = UMOUNT_NOFOLLOW | (options_.lazy ? MNT_DETACH : 0) | (options_.force ? MNT_FORCE : 0);
+    if (::umount2(options_.mountpoint.c_str(), flags) == 0) return;
+    const int error = errno;
+    if (error == EPERM && detach_as_user()) return;
+    throw Error(Errc::Io, "cannot unmount " + options_.mountpoint + ": " + reason(error));
+  }
+
+  // FUSE's own helper may unmount what its user mounted.
+  bool detach_as_user() const {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      const char* lazy = options_.lazy ? "-z" : "-q";
+      ::execlp("fusermount3", "fusermount3", "-u", lazy, "--", options_.mountpoint.c_str(), nullptr);
+      ::_exit(127);
+    }
+    int status = 0;
+    while (child > 0 && ::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+    }
+    return child > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+  }
+
+  void wait_for_the_end(std::optional<Error>& kept) const {
+    if (!process_) return;
+    pollfd ended{process_.get(), POLLIN, 0};
+    while (!too_late()) {
+      if (::poll(&ended, 1, static_cast<int>(kAskEvery.count())) > 0) return;
+    }
+    if (!kept) kept = Error(Errc::Timeout, "unmounted and durable, but its process has not ended yet");
+  }
+
+  const UmountOptions& options_;
+  std::optional<SteadyTime> deadline_;
+  UniqueFd process_;  // a pidfd of the mount's process
+};
+
+}  // namespace
+
+void unmount(const UmountOptions& options) {
+  if (!options.name_space.empty()) enter_name_space(options.name_space);
+  UmountOptions resolved = options;
+  resolved.mountpoint = find_mount(options.mountpoint);
+  Unmounter(resolved).run();
+}
+
+}  // namespace restic::tools
