@@ -17,6 +17,8 @@
 #include "repo/cpu_pool.h"
 #include "repo/repository.h"
 #include "tools/drag_in.h"
+#include "tools/held_lock.h"
+#include "tools/make_repository.h"
 #include "tools/password.h"
 #include "transport/open_backend.h"
 
@@ -89,12 +91,16 @@ std::string status(const Options& options, repo::Repository& repository, const f
 void serve_repository(const Options& options, std::optional<std::string> password, Startup& startup,
                       StopSignals& signals) {
   Log log(sink_of(options), options.verbose ? LogLevel::Debug : LogLevel::Info, options.log_file);
+  if (options.init) make_place(options.location);
   const std::unique_ptr<transport::Backend> backend =
       transport::open_backend(options.location, options.backend, log);
+  if (options.init) make_repository_if_missing(*backend, password, startup, log);
   repo::CpuPool pool;
   const std::unique_ptr<repo::Repository> repository =
       repo::Repository::open(*backend, password_source(std::move(password), startup),
                              repository_options(options, startup), pool, log);
+  std::optional<HeldLock> lock;
+  if (options.lock) lock.emplace(*repository, log);
   fs::Vfs vfs(*repository, vfs_options(options), log);
   vfs.load_snapshots();
   std::unique_ptr<DragIn> drag_in;

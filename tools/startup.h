@@ -8,6 +8,7 @@
 namespace restic::tools {
 
 inline constexpr int kPasswordTries = 3;
+inline constexpr int kNewPassword = 0;  // an "attempt": the password of a repository that is being made
 
 // mount(8)'s exit codes.
 enum class ExitCode {
@@ -21,8 +22,8 @@ enum class ExitCode {
 class Startup {
  public:
   virtual ~Startup() = default;
-  // Asks on the terminal, attempt 1 to kPasswordTries; nullopt: there is no terminal, or nobody wants to
-  // answer. The caller wipes the string. Blocks.
+  // Asks on the terminal, attempt 1 to kPasswordTries, or kNewPassword: twice, and both must agree. nullopt:
+  // there is no terminal, or nobody wants to answer. The caller wipes the string. Blocks.
   virtual std::optional<std::string> ask_password(int attempt) = 0;
   // How far opening is; shown where there is a terminal. From any thread.
   virtual void show_progress(std::size_t done, std::size_t total) = 0;

@@ -8,6 +8,8 @@
 #include <string_view>
 #include <utility>
 
+#include "tools/text_file.h"
+
 namespace restic::tools {
 namespace {
 
@@ -55,23 +57,37 @@ void Terminal::hide_echo(int tty) {
 }
 
 std::optional<std::string> Terminal::ask_password(int attempt) {
+  if (attempt == kNewPassword) {
+    std::optional<std::string> password = ask("Password for the new repository " + repository_ + ": ");
+    std::optional<std::string> again = password ? ask("Once more: ") : std::nullopt;
+    const bool agree = password == again;
+    if (again) wipe(*again);
+    if (!agree && password) wipe(*password);
+    return agree ? password : std::nullopt;
+  }
+  std::string question = "Password for " + repository_ + ": ";
+  if (attempt > 1) {
+    const int left = kPasswordTries - attempt + 1;
+    question =
+        "Wrong password, " + std::to_string(left) + (left == 1 ? " try" : " tries") + " left.\n" + question;
+  }
+  return ask(question);
+}
+
+std::optional<std::string> Terminal::ask(const std::string& question) {
   tidy_up();
   UniqueFd tty(::open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY));
   if (!tty) return std::nullopt;
   const int fd = tty.get();
-  if (attempt > 1) {
-    const int left = kPasswordTries - attempt + 1;
-    write_text(fd, "Wrong password, " + std::to_string(left) + (left == 1 ? " try" : " tries") + " left.\n");
-  }
   {
     const std::lock_guard lock(mutex_);
     tty_ = std::move(tty);
     hide_echo(fd);
   }
-  write_text(fd, "Password for " + repository_ + ": ");
-  std::optional<std::string> password = read_line(fd);
+  write_text(fd, question);
+  std::optional<std::string> answer = read_line(fd);
   tidy_up();
-  return password;
+  return answer;
 }
 
 void Terminal::show_progress(std::size_t done, std::size_t total) {

@@ -33,6 +33,7 @@ class Terminal : public Startup {
   void tidy_up() noexcept;
 
  private:
+  std::optional<std::string> ask(const std::string& question);
   void hide_echo(int tty);
 
   const std::string repository_;
