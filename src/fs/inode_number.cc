@@ -80,4 +80,9 @@ std::uint64_t hard_link_inode(std::uint64_t snapshot_inode, const repo::Node& no
   return usable((snapshot_inode * kPrime1) ^ xxh64(known_by));
 }
 
+std::uint64_t entry_inode(std::uint64_t folder_inode, std::uint64_t snapshot_inode, const repo::Node& node) {
+  const bool linked = node.type != repo::NodeType::Dir && node.links > 1;
+  return linked ? hard_link_inode(snapshot_inode, node) : child_inode(folder_inode, node.name);
+}
+
 }  // namespace restic::fs

@@ -22,4 +22,7 @@ std::uint64_t child_inode(std::uint64_t parent, std::string_view name) noexcept;
 // pair alone is not believed: the content takes part, so that forged numbers cannot merge different files.
 std::uint64_t hard_link_inode(std::uint64_t snapshot_inode, const repo::Node& node);
 
+// The number that an entry of a folder inside a snapshot is shown with: one of the two above.
+std::uint64_t entry_inode(std::uint64_t folder_inode, std::uint64_t snapshot_inode, const repo::Node& node);
+
 }  // namespace restic::fs

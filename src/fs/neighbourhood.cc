@@ -2,78 +2,106 @@
 #include "fs/neighbourhood.h"
 
 #include <algorithm>
-#include <optional>
 
 namespace restic::fs {
 namespace {
 
-constexpr unsigned kPattern = 2;                // this many opens in a row make a pattern
-constexpr std::size_t kStride = 16;             // entries that may be skipped: folders, links, files left out
-constexpr std::uint64_t kWindow = 8ULL << 20U;  // bytes asked ahead at most
-constexpr std::uint64_t kAround = 4ULL << 20U;  // bytes of a pack around the first file of a pattern
-constexpr std::size_t kMostBlobs = 2048;        // in one request
-constexpr std::size_t kMostEntries = 8192;      // looked at in one go
-constexpr std::uint64_t kSmallFile = 4ULL << 20U;  // of larger files only the first blob is fetched ahead
-
-// What of a file is worth fetching ahead: bytes, and how many blobs.
-std::pair<std::uint64_t, std::size_t> share_of(const repo::Node& node) {
-  if (node.type != repo::NodeType::File || node.content.empty()) return {0, 0};
-  if (node.size <= kSmallFile) return {node.size, node.content.size()};
-  return {kSmallFile, 1};
+template <class Slots>
+auto& least_recently_used(Slots& slots) {
+  return *std::min_element(slots.begin(), slots.end(),
+                           [](const auto& a, const auto& b) { return a.used < b.used; });
 }
 
 }  // namespace
 
-Neighbourhood::Trail& Neighbourhood::trail_of(NodeId folder) {
-  Trail* oldest = &trails_.front();
-  for (auto& trail : trails_) {
-    if (trail.folder == folder) return trail;
-    if (trail.used < oldest->used) oldest = &trail;
-  }
-  // Whoever has just walked through another folder goes on walking: half a pattern to start with.
-  const bool walking = std::any_of(trails_.begin(), trails_.end(), [this](const Trail& trail) {
-    return trail.streak >= kPattern && trail.used + 1 == clock_;
-  });
-  *oldest = {.folder = folder, .streak = walking ? kPattern : 0};
-  return *oldest;
-}
-
-void Neighbourhood::opened(NodeId folder, const repo::Tree& tree, std::size_t position) {
+void Neighbourhood::opened(NodeId folder, const repo::TreePtr& tree, std::uint32_t position) {
+  const auto ref = nodes_.get(folder);
+  if (!ref) return;
   std::vector<repo::BlobKey> keys;
-  std::optional<repo::BlobKey> around;
-  const std::uint64_t window = std::min(kWindow, blobs_.room_ahead() / 2);
+  std::vector<repo::Id> trees;
   {
     std::lock_guard lock(mutex_);
     ++clock_;
-    Trail& trail = trail_of(folder);
-    const bool fresh = trail.used == 0;
-    trail.used = clock_;
-    if (!fresh && trail.last == position) return;
-    const bool onwards = fresh || (position > trail.last && position - trail.last <= kStride);
-    if (!onwards) trail = {.folder = folder, .used = clock_};
-    for (auto passed = fresh ? position : trail.last + 1;
-         onwards && passed <= position && passed < trail.asked; ++passed) {
-      trail.waiting -= std::min(trail.waiting, share_of(tree.node(passed)).first);
-    }
-    trail.last = position;
-    if (onwards) ++trail.streak;
-    if (trail.streak <= kPattern || trail.waiting > window / 2) return;
-
-    const repo::Node opened = tree.node(position);
-    if (trail.asked == 0 && !opened.content.empty()) around = {repo::BlobType::Data, opened.content.front()};
-    trail.asked = std::max(trail.asked, position + 1);
-    const std::size_t stop = std::min(tree.size(), trail.asked + kMostEntries);
-    for (; trail.asked < stop && trail.waiting < window && keys.size() < kMostBlobs; ++trail.asked) {
-      const repo::Node next = tree.node(trail.asked);
-      const auto [bytes, blobs] = share_of(next);
-      trail.waiting += bytes;
-      for (std::size_t blob = 0; blob < blobs && keys.size() < kMostBlobs; ++blob) {
-        keys.push_back({repo::BlobType::Data, next.content[blob]});
+    const WalkFolder place{tree, ref->inode, ref->dir.snapshot_inode};
+    Reader* reader = follow(ref->inode, position);
+    if (reader == nullptr) {
+      // A reader may have been ahead of what is known, and its next folder has become known since.
+      for (Reader& stuck : readers_) {
+        if (stuck.sweep && stuck.sweep->missing()) advance(stuck, keys, trees);
       }
+      reader = follow(ref->inode, position);
+    }
+    if (reader == nullptr) {
+      if (const auto order = order_shown(place, position)) reader = &start(folder, place, position, *order);
+    }
+    if (reader != nullptr) {
+      reader->used = clock_;
+      advance(*reader, keys, trees);
     }
   }
-  if (around && !blobs_.cached(*around)) blobs_.request_neighbours(*around, std::min(kAround, window));
-  if (!keys.empty()) blobs_.request(keys, transport::Urgency::Ahead);
+  if (!trees.empty()) repository_.tree_ahead(trees);
+  if (!keys.empty()) repository_.blobs().request(keys, transport::Urgency::Ahead);
+}
+
+Neighbourhood::Reader* Neighbourhood::follow(std::uint64_t folder_inode, std::uint32_t position) {
+  for (Reader& reader : readers_) {
+    if (reader.sweep && reader.sweep->follow(folder_inode, position)) return &reader;
+  }
+  return nullptr;
+}
+
+std::optional<WalkOrder> Neighbourhood::order_shown(const WalkFolder& folder, std::uint32_t position) {
+  auto trail = std::find_if(trails_.begin(), trails_.end(), [&](const Trail& known) {
+    return known.used != 0 && known.folder_inode == folder.inode;
+  });
+  if (trail == trails_.end()) {
+    Trail& oldest = least_recently_used(trails_);
+    oldest = {folder.inode, {}, 0};
+    trail = trails_.begin() + (&oldest - trails_.data());
+  }
+  trail->used = clock_;
+  const auto order = trail->trail.opened(folder, position);
+  if (order) return order;
+  // Whoever went through another folder until now goes on walking.
+  for (const Reader& reader : readers_) {
+    if (reader.sweep && reader.used + 1 == clock_) return reader.sweep->order();
+  }
+  return std::nullopt;
+}
+
+Neighbourhood::Reader& Neighbourhood::start(NodeId folder, const WalkFolder& place, std::uint32_t position,
+                                            WalkOrder order) {
+  Reader& reader = least_recently_used(readers_);
+  reader.sweep.emplace(FileWalk(path_to(folder, place, position), order));
+  return reader;
+}
+
+// From the outermost folder that is in memory down to the one at hand.
+std::vector<FileWalk::Place> Neighbourhood::path_to(NodeId folder, const WalkFolder& place,
+                                                    std::uint32_t position) {
+  std::vector<FileWalk::Place> path{{place, position}};
+  auto below = nodes_.get(folder);
+  while (below && below->kind == NodeKind::Dir && path.size() < FileWalk::kMostLevels / 2) {
+    const auto above = nodes_.get(below->parent);
+    if (!above) break;
+    repo::TreePtr tree = repository_.cached_tree(above->dir.tree);
+    if (!tree || below->place >= tree->size()) break;
+    path.push_back({{std::move(tree), above->inode, above->dir.snapshot_inode}, below->place});
+    below = above;
+  }
+  std::reverse(path.begin(), path.end());
+  return path;
+}
+
+void Neighbourhood::advance(Reader& reader, std::vector<repo::BlobKey>& keys, std::vector<repo::Id>& trees) {
+  const auto before = reader.sweep->missing();
+  // Sealed and plain both take room while they are on their way.
+  const std::vector<repo::BlobKey> more =
+      reader.sweep->ahead(repository_.blobs().room_ahead() / 2,
+                          [this](const repo::Id& id) { return repository_.cached_tree(id); });
+  keys.insert(keys.end(), more.begin(), more.end());
+  const auto& missing = reader.sweep->missing();
+  if (missing && missing != before) trees.push_back(*missing);
 }
 
 }  // namespace restic::fs

@@ -25,8 +25,7 @@ bool can_be_shown(const repo::Xattr& xattr) {
 }
 
 std::uint64_t inode_of(const NodeRef& parent, const repo::Node& node) {
-  if (is_leaf(node) && node.links > 1) return hard_link_inode(parent.dir.snapshot_inode, node);
-  return child_inode(parent.inode, node.name);
+  return entry_inode(parent.inode, parent.dir.snapshot_inode, node);
 }
 
 }  // namespace
@@ -67,7 +66,7 @@ SnapshotContent::SnapshotContent(repo::Repository& repository, NodeTable& nodes,
       ownership_(ownership),
       log_(log),
       stopping_(stopping),
-      neighbourhood_(repository.blobs()) {}
+      neighbourhood_(repository, nodes) {}
 
 // What no index names may be in a newer index. True: the index was read again, so it is worth another look.
 bool SnapshotContent::read_index_again() {
@@ -197,7 +196,7 @@ std::shared_ptr<OpenFile> SnapshotContent::open_file(const NodeRef& ref) {
     if (failure.code() != Errc::Damaged || !read_index_again()) throw;
     file = std::make_shared<OpenFile>(reader());
   }
-  neighbourhood_.opened(ref.parent, *located->tree, ref.place);
+  neighbourhood_.opened(ref.parent, located->tree, ref.place);
   return file;
 }
 

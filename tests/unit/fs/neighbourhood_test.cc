@@ -3,9 +3,9 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <set>
 
+#include "fs/inode_number.h"
 #include "support/fake_repository.h"
 
 namespace restic::fs {
@@ -16,12 +16,43 @@ using test::FakeRepository;
 
 class NeighbourhoodTest : public ::testing::Test {
  protected:
-  repo::TreePtr folder_of(std::size_t files, std::size_t bytes) {
+  std::vector<FakeNode> files(std::size_t count, std::size_t bytes) {
     std::vector<FakeNode> nodes;
-    for (std::size_t at = 0; at < files; ++at) {
+    for (std::size_t at = 0; at < count; ++at) {
       nodes.push_back(repository_.file(std::to_string(10'000 + at), std::string(bytes, 'x')));
     }
-    return repository_.tree(repository_.add_tree(std::move(nodes)));
+    return nodes;
+  }
+  // Makes a folder that the kernel holds, as the root of a snapshot.
+  NodeId root(std::vector<FakeNode> nodes) {
+    NodeRef ref;
+    ref.kind = NodeKind::Snapshot;
+    ref.parent = 1;
+    ref.place = ++roots_;
+    ref.inode = roots_;
+    ref.dir.tree = repository_.add_tree(std::move(nodes));
+    ref.dir.snapshot_inode = ref.inode;
+    return nodes_.acquire(ref);
+  }
+  // The subfolder of that name, looked up by the kernel.
+  NodeId child(NodeId parent, const std::string& name) {
+    NodeRef ref = *nodes_.get(parent);
+    const auto tree = repository_.tree(ref.dir.tree);
+    const std::size_t position = tree->find(name).value();
+    ref.dir.tree = tree->node(position).subtree.value();
+    ref.inode = child_inode(ref.inode, name);
+    ref.kind = NodeKind::Dir;
+    ref.parent = parent;
+    ref.place = static_cast<std::uint32_t>(position);
+    return nodes_.acquire(ref);
+  }
+  repo::TreePtr tree_of(NodeId folder) { return repository_.tree(nodes_.get(folder)->dir.tree); }
+  void open(NodeId folder, std::size_t position) {
+    neighbourhood_.opened(folder, tree_of(folder), static_cast<std::uint32_t>(position));
+  }
+  std::vector<std::uint32_t> order(NodeId folder, WalkOrder order) {
+    const auto ref = *nodes_.get(folder);
+    return walk_order({tree_of(folder), ref.inode, ref.dir.snapshot_inode}, order);
   }
   std::size_t asked() const {
     std::set<repo::Id> ids;
@@ -34,45 +65,91 @@ class NeighbourhoodTest : public ::testing::Test {
     EXPECT_EQ(ids.size(), count) << "a file was asked for twice";
     return count;
   }
+
   FakeRepository repository_;
-  Neighbourhood neighbourhood_{repository_.blobs()};
+  NodeTable nodes_;
+  Neighbourhood neighbourhood_{repository_, nodes_};
+  std::uint32_t roots_ = 100;
 };
 
 TEST_F(NeighbourhoodTest, CostsNothingForASingleFileOrJumps) {
-  const auto tree = folder_of(1000, 1000);
-  for (const std::size_t position : {500, 100, 900, 300, 301, 50, 800, 10}) {
-    neighbourhood_.opened(7, *tree, position);
-  }
+  const NodeId folder = root(files(1000, 1000));
+  for (const std::size_t position : {500, 100, 900, 300, 301, 50, 800, 10}) open(folder, position);
   EXPECT_EQ(asked(), 0U);
   EXPECT_EQ(repository_.neighbour_requests(), 0U);
 }
 
-TEST_F(NeighbourhoodTest, StaysAheadOfAReaderWhoGoesFromFileToFile) {
-  const auto tree = folder_of(1000, 100'000);
-  for (std::size_t position = 0; position < 500; ++position) {
-    neighbourhood_.opened(7, *tree, position);
-    if (position > 3) {
-      EXPECT_GT(asked(), position - 2);
+class NeighbourhoodInOrder : public NeighbourhoodTest, public ::testing::WithParamInterface<WalkOrder> {};
+
+TEST_P(NeighbourhoodInOrder, StaysAheadOfAReader) {
+  const NodeId folder = root(files(1000, 100'000));
+  std::size_t opened = 0;
+  for (const std::uint32_t position : order(folder, GetParam())) {
+    if (opened == 500) break;
+    open(folder, position);
+    if (++opened > 3) {
+      EXPECT_GT(asked(), opened - 3);
     }
   }
-  EXPECT_LT(asked(), 500 + 100U);
+  EXPECT_LT(asked(), 500 + FileSweep::kLargestWindow / 100'000 + 2);
   EXPECT_GT(asked(), 500U);
 }
 
+INSTANTIATE_TEST_SUITE_P(Both, NeighbourhoodInOrder,
+                         ::testing::Values(WalkOrder::ByName, WalkOrder::ByInode));
+
+TEST_F(NeighbourhoodTest, AsksForLittleUntilTheReaderHasComeFar) {
+  const NodeId folder = root(files(1000, 100'000));
+  for (const std::size_t position : {0, 1, 2}) open(folder, position);
+  EXPECT_GT(asked(), 0U);
+  EXPECT_LE(asked(), FileSweep::kSmallestWindow / 100'000 + 1);
+}
+
 TEST_F(NeighbourhoodTest, AsksForAFolderOfTinyFilesInFewRequests) {
-  const auto tree = folder_of(1000, 100);
-  for (std::size_t position = 0; position < 1000; ++position) neighbourhood_.opened(7, *tree, position);
+  const NodeId folder = root(files(1000, 100));
+  for (std::size_t position = 0; position < 1000; ++position) open(folder, position);
   EXPECT_EQ(asked(), 997U);
   EXPECT_LE(repository_.requests().size(), 2U);
 }
 
-TEST_F(NeighbourhoodTest, TakesAWalkerIntoTheNextFolder) {
-  const auto first = folder_of(10, 1000);
-  const auto second = folder_of(10, 1000);
-  for (std::size_t position = 0; position < 10; ++position) neighbourhood_.opened(7, *first, position);
-  repository_.forget_requests();
-  neighbourhood_.opened(8, *second, 0);
-  EXPECT_EQ(asked(), 9U);
+TEST_F(NeighbourhoodTest, FetchesTheNextFoldersBeforeTheReaderIsThere) {
+  const NodeId top = root({repository_.folder("a", files(10, 1000)), repository_.folder("b", files(10, 1000)),
+                           repository_.folder("c", {repository_.folder("d", files(10, 1000))})});
+  for (const char* name : {"a", "b", "c"}) tree_of(child(top, name));
+  tree_of(child(child(top, "c"), "d"));
+  const NodeId first = child(top, "a");
+  for (std::size_t position = 0; position < 3; ++position) open(first, position);
+  EXPECT_EQ(asked(), 7 + 10 + 10U);
+}
+
+TEST_F(NeighbourhoodTest, AsksForTheTreeThatItStopsBeforeAndGoesOnOnceItIsThere) {
+  const NodeId top = root({repository_.folder("a", files(10, 1000)), repository_.folder("b", files(10, 1000)),
+                           repository_.folder("c", files(10, 1000))});
+  const NodeId first = child(top, "a"), second = child(top, "b"), third = child(top, "c");
+  repository_.drop_caches();
+  tree_of(top);
+  for (std::size_t position = 0; position < 3; ++position) open(first, position);
+  EXPECT_EQ(asked(), 7U);
+  EXPECT_EQ(repository_.trees_ahead(), std::vector{nodes_.get(second)->dir.tree});
+  for (std::size_t position = 3; position < 10; ++position) open(first, position);
+  tree_of(third);
+  open(second, 0);
+  EXPECT_EQ(asked(), 7 + 10 + 10U);
+}
+
+TEST_F(NeighbourhoodTest, KnowsTwoReadersApart) {
+  const NodeId one = root(files(200, 100'000)), other = root(files(200, 100'000));
+  for (std::size_t position = 0; position < 100; ++position) {
+    open(one, position);
+    open(other, position);
+  }
+  EXPECT_GT(asked(), 2 * 100U);
+}
+
+TEST_F(NeighbourhoodTest, FollowsAReaderWhoLeavesFilesOut) {
+  const NodeId folder = root(files(1000, 10'000));
+  for (std::size_t position = 0; position < 1000; position += 7) open(folder, position);
+  EXPECT_GT(asked(), 900U);
 }
 
 TEST_F(NeighbourhoodTest, FetchesOnlyTheBeginningOfLargeFiles) {
@@ -84,8 +161,8 @@ TEST_F(NeighbourhoodTest, FetchesOnlyTheBeginningOfLargeFiles) {
     node.size = 100'000'000;
     nodes.push_back(node);
   }
-  const auto tree = repository_.tree(repository_.add_tree(nodes));
-  for (std::size_t position = 0; position < 3; ++position) neighbourhood_.opened(7, *tree, position);
+  const NodeId folder = root(nodes);
+  for (std::size_t position = 0; position < 3; ++position) open(folder, position);
   EXPECT_EQ(asked(), 1U);
 }
 

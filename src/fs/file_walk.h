@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "fs/walk_order.h"
+
+namespace restic::fs {
+
+// Goes from file to file through folders and their subfolders, depth first, as a program that copies a tree
+// does. Never blocks: it stops before a folder whose tree is not in memory and goes on from there when asked
+// again. Not thread-safe.
+class FileWalk {
+ public:
+  static constexpr std::size_t kMostLevels = 64;  // deeper folders are passed by
+
+  struct File {
+    std::uint64_t folder_inode;
+    std::uint32_t position;
+    repo::Node node;  // valid until the next call
+  };
+  // A place in a folder: what lies behind it is still to be walked.
+  struct Place {
+    WalkFolder folder;
+    std::uint32_t position;
+  };
+  using CachedTree = std::function<repo::TreePtr(const repo::Id&)>;  // null: not in memory
+
+  // `path`: the folder to begin in comes last, the folders it lies in before it.
+  FileWalk(const std::vector<Place>& path, WalkOrder order);
+
+  // The next file. nullopt: at the end, or before a tree that is not in memory; `missing` tells which.
+  std::optional<File> next(const CachedTree& cached);
+  const std::optional<repo::Id>& missing() const { return missing_; }
+  WalkOrder order() const { return order_; }
+
+ private:
+  struct Level {
+    WalkFolder folder;
+    std::vector<std::uint32_t> positions;
+    std::size_t next = 0;  // in positions
+  };
+
+  const WalkOrder order_;
+  std::vector<Level> levels_;
+  std::optional<repo::Id> missing_;
+};
+
+}  // namespace restic::fs
