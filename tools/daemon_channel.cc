@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <system_error>
 
 #include "base/error.h"
 #include "tools/text_file.h"
@@ -41,12 +42,12 @@ std::string receive_record(int socket) {
 
 }  // namespace
 
-std::pair<DaemonChannel, DaemonChannel> DaemonChannel::make_pair() {
+DaemonChannel::Ends DaemonChannel::make_ends() {
   int ends[2];
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
-    throw Error(Errc::Io, std::string("cannot make a pair of sockets: ") + std::strerror(errno));
+    throw Error(Errc::Io, "cannot make a pair of sockets: " + std::generic_category().message(errno));
   }
-  return {DaemonChannel(ends[0]), DaemonChannel(ends[1])};
+  return Ends{DaemonChannel(ends[0]), DaemonChannel(ends[1])};
 }
 
 void DaemonChannel::send(const DaemonMessage& message) const noexcept {

@@ -3,7 +3,6 @@
 
 #include <optional>
 #include <string>
-#include <utility>
 
 #include "base/unique_fd.h"
 #include "tools/startup.h"
@@ -26,8 +25,9 @@ struct DaemonMessage {
 // thread-safe but for `send`.
 class DaemonChannel {
  public:
-  // The daemon's end and the waiting process's. Throws Error{Io}.
-  static std::pair<DaemonChannel, DaemonChannel> make_pair();
+  // Throws Error{Io}.
+  struct Ends;
+  static Ends make_ends();
 
   void send(const DaemonMessage& message) const noexcept;
   // Blocks; nullopt when the other side is gone.
@@ -47,6 +47,10 @@ class DaemonChannel {
  private:
   explicit DaemonChannel(int socket) : socket_(socket) {}
   UniqueFd socket_;
+};
+
+struct DaemonChannel::Ends {
+  DaemonChannel daemon, waiting;
 };
 
 }  // namespace restic::tools

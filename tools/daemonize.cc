@@ -8,9 +8,9 @@
 #include <atomic>
 #include <cerrno>
 #include <csignal>
-#include <cstring>
 #include <new>
 #include <optional>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -114,7 +114,7 @@ ExitCode exit_code_of(pid_t child) {
   while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
   std::string how = "without a word";
-  if (WIFSIGNALED(status)) how = std::string("on a signal: ") + ::strsignal(WTERMSIG(status));
+  if (WIFSIGNALED(status)) how = "on signal " + std::to_string(WTERMSIG(status));
   print_failure("the mounting process ended " + how);
   return ExitCode::MountFailed;
 }
@@ -161,23 +161,23 @@ ExitCode serve_in_foreground(const Serve& serve, Terminal& terminal) {
 }
 
 ExitCode serve_in_background(const Serve& serve, Terminal& terminal) {
-  auto [daemon_end, own_end] = DaemonChannel::make_pair();
+  DaemonChannel::Ends ends = DaemonChannel::make_ends();
   const pid_t child = ::fork();
   if (child < 0) {
-    print_failure(std::string("cannot start a process: ") + std::strerror(errno));
+    print_failure("cannot start a process: " + std::generic_category().message(errno));
     return ExitCode::System;
   }
   if (child == 0) {
-    own_end.close();
-    ::_exit(static_cast<int>(be_the_daemon(serve, std::move(daemon_end))));
+    ends.waiting.close();
+    ::_exit(static_cast<int>(be_the_daemon(serve, std::move(ends.daemon))));
   }
-  daemon_end.close();
+  ends.daemon.close();
   const StopSignals signals([&terminal, child] {
     terminal.tidy_up();
     ::kill(child, SIGTERM);
     ::_exit(static_cast<int>(ExitCode::MountFailed));
   });
-  return attend(own_end, child, terminal);
+  return attend(ends.waiting, child, terminal);
 }
 
 std::string failure_line(const std::string& reason) {

@@ -170,7 +170,7 @@ std::string own_folder(const Environment& environment, const std::string& variab
 }
 
 std::string repository_of(const Environment& environment) {
-  const std::string named = value_or(environment, "RESTIC_REPOSITORY", "");
+  std::string named = value_or(environment, "RESTIC_REPOSITORY", "");
   if (!named.empty()) return named;
   const std::string file = value_or(environment, "RESTIC_REPOSITORY_FILE", "");
   if (file.empty()) return {};

@@ -11,7 +11,8 @@
 
 namespace restic {
 
-// An allocator whose `resize(n)` leaves new bytes unset: buffers that a read fills at once are not zeroed first.
+// An allocator whose `resize(n)` leaves new bytes unset: buffers that a read fills at once are not zeroed
+// first.
 template <class T>
 struct UnsetAllocator : std::allocator<T> {
   template <class U>

@@ -25,8 +25,8 @@ enum class Errc {
   Io,             // anything else the operating system or the remote reported
 };
 
-// The one exception type. `what()` is a sentence for the user: what failed, on what, why. Copyable, so that one
-// failed fetch can be reported to every waiter.
+// The one exception type. `what()` is a sentence for the user: what failed, on what, why. Copyable, so that
+// one failed fetch can be reported to every waiter.
 class Error : public std::runtime_error {
  public:
   Error(Errc code, const std::string& message) : std::runtime_error(message), code_(code) {}

@@ -16,10 +16,14 @@ namespace {
 
 spdlog::level::level_enum spd_level(LogLevel level) {
   switch (level) {
-    case LogLevel::Debug: return spdlog::level::debug;
-    case LogLevel::Info: return spdlog::level::info;
-    case LogLevel::Warning: return spdlog::level::warn;
-    case LogLevel::Error: break;
+    case LogLevel::Debug:
+      return spdlog::level::debug;
+    case LogLevel::Info:
+      return spdlog::level::info;
+    case LogLevel::Warning:
+      return spdlog::level::warn;
+    case LogLevel::Error:
+      break;
   }
   return spdlog::level::err;
 }
@@ -27,10 +31,12 @@ spdlog::level::level_enum spd_level(LogLevel level) {
 spdlog::sink_ptr make_sink(Log::Sink sink, const std::string& file) {
   if (!file.empty()) return std::make_shared<spdlog::sinks::basic_file_sink_mt>(file);
   switch (sink) {
-    case Log::Sink::Stderr: return std::make_shared<spdlog::sinks::stderr_sink_mt>();
+    case Log::Sink::Stderr:
+      return std::make_shared<spdlog::sinks::stderr_sink_mt>();
     case Log::Sink::Syslog:
       return std::make_shared<spdlog::sinks::syslog_sink_mt>("mount.restic", 0, LOG_DAEMON, false);
-    case Log::Sink::Nothing: break;
+    case Log::Sink::Nothing:
+      break;
   }
   return std::make_shared<spdlog::sinks::null_sink_mt>();
 }

@@ -9,9 +9,10 @@ namespace restic {
 
 enum class LogLevel { Debug, Info, Warning, Error };
 
-// Where the details go: a file, stderr, or (after daemonizing without a file) syslog. Thread-safe; a call may block
-// on the disk, so nothing on a hot path logs above Debug, and Debug costs one relaxed load when it is off.
-// Messages never contain keys, passwords or file content. Built once by tools/ and handed down by reference.
+// Where the details go: a file, stderr, or (after daemonizing without a file) syslog. Thread-safe; a call may
+// block on the disk, so nothing on a hot path logs above Debug, and Debug costs one relaxed load when it is
+// off. Messages never contain keys, passwords or file content. Built once by tools/ and handed down by
+// reference.
 class Log {
  public:
   enum class Sink { Stderr, Syslog, Nothing };

@@ -107,7 +107,7 @@ TEST(Background, AFailureReachesTheCallerAsOneLine) {
 TEST(Background, ADaemonThatDiesIsNoticed) {
   const Outcome outcome = run([](Startup&, StopSignals&, int) { ::raise(SIGKILL); });
   EXPECT_EQ(outcome.code, 32);
-  EXPECT_EQ(outcome.printed, "mount.restic: the mounting process ended on a signal: Killed\n");
+  EXPECT_EQ(outcome.printed, "mount.restic: the mounting process ended on signal 9\n");
 }
 
 TEST(Background, RunningOutOfMemoryIsTheSystemsFault) {
