@@ -19,6 +19,8 @@ TESTS = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TESTS / "support"))
 
 MOUNT_RESTIC = os.environ["MOUNT_RESTIC"]
+UMOUNT_RESTIC = os.environ["UMOUNT_RESTIC"]
+FSX = os.environ["FSX"]
 RESTIC = os.environ.get("RESTIC", "/usr/bin/restic")
 RCLONE = os.environ.get("RCLONE", "/usr/bin/rclone")
 RESTIC_NEWER = os.environ.get("RESTIC_NEWER")  # when set, what is about other versions runs with these as well
@@ -100,6 +102,8 @@ class Repository:
 class MountTest(unittest.TestCase):
     """A test with a folder of its own (self.work), a mountpoint in it (self.mountpoint) and a clean end."""
 
+    read_only = True  # of the mounts; False: with new/
+
     def setUp(self):
         self.work = pathlib.Path(tempfile.mkdtemp(prefix="mount-restic-test.")).resolve()
         self.addCleanup(self._clean_up)
@@ -140,7 +144,7 @@ class MountTest(unittest.TestCase):
 
     def mount_command(self, repository, *options, mountpoint=None, flags=()):
         listed = [f"password-file={self.password_file}", f"cache-dir={self.work / 'cache'}",
-                  f"state-dir={self.work / 'state'}", "ro", *options]
+                  f"state-dir={self.work / 'state'}", *(["ro"] if self.read_only else []), *options]
         return [MOUNT_RESTIC, str(repository), str(mountpoint or self.mountpoint), "-o", ",".join(listed), *flags]
 
     def try_mount(self, repository, *options, mountpoint=None, env=None, flags=()):
@@ -158,6 +162,13 @@ class MountTest(unittest.TestCase):
         folder = mountpoint or self.mountpoint
         run("umount", folder)
         wait_until(lambda: not self.daemons(folder), "mount.restic to end after umount")
+
+    def commit_and_unmount(self, mountpoint=None, check=True, timeout=600):
+        """Unmounts as umount(8) does where the program is installed: with what is in new/ made durable first."""
+        folder = mountpoint or self.mountpoint
+        done = run(UMOUNT_RESTIC, folder, check=check, timeout=timeout)
+        self.assertFalse(is_mounted(folder))
+        return done
 
     def daemons(self, mountpoint=None):
         """Process ids of mount.restic for this mountpoint."""
