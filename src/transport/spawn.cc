@@ -51,7 +51,7 @@ std::string find_program(const std::string& program) {
   const std::string path = path_variable();
   for (std::size_t start = 0; start <= path.size();) {
     const std::size_t end = std::min(path.find(':', start), path.size());
-    const std::string candidate = path.substr(start, end - start) + "/" + program;
+    std::string candidate = path.substr(start, end - start) + "/" + program;
     if (end != start && ::access(candidate.c_str(), X_OK) == 0) return candidate;
     start = end + 1;
   }
@@ -99,7 +99,7 @@ struct ChildPlan {
   for (int signal = 1; signal < NSIG; ++signal) ::sigaction(signal, &standard, nullptr);
   sigset_t none;
   ::sigemptyset(&none);
-  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  ::pthread_sigmask(SIG_SETMASK, &none, nullptr);
   // dup2 clears close-on-exec; everything else that a library left open goes as the program starts.
   const bool wired = ::dup2(plan.input, STDIN_FILENO) >= 0 && ::dup2(plan.output, STDOUT_FILENO) >= 0 &&
                      ::dup2(plan.errors, STDERR_FILENO) >= 0;
