@@ -91,7 +91,7 @@ std::string_view trimmed(std::string_view text) {
   return text;
 }
 
-[[noreturn]] void refuse(const std::string& path, int reason) {
+[[noreturn]] void refuse_to_read(const std::string& path, int reason) {
   const Errc code = reason == ENOENT                      ? Errc::NotFound
                     : reason == EACCES || reason == EPERM ? Errc::Denied
                                                           : Errc::Io;
@@ -117,16 +117,16 @@ std::string clean_text(std::string bytes) {
 
 std::string read_text_file(const std::string& path) {
   const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd) refuse(path, errno);
+  if (!fd) refuse_to_read(path, errno);
   struct stat info {};
-  if (::fstat(fd.get(), &info) != 0) refuse(path, errno);
+  if (::fstat(fd.get(), &info) != 0) refuse_to_read(path, errno);
   if (S_ISDIR(info.st_mode)) throw Error(Errc::Usage, "cannot read " + path + ": it is a folder");
   std::string bytes(kLargest + 1, '\0');  // at once: growing would leave copies behind
   std::size_t filled = 0;
   while (filled < bytes.size()) {
     const ssize_t got = ::read(fd.get(), bytes.data() + filled, bytes.size() - filled);
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) refuse(path, errno);
+    if (got < 0) refuse_to_read(path, errno);
     if (got == 0) break;
     filled += static_cast<std::size_t>(got);
   }

@@ -116,7 +116,7 @@ void Session::Impl::wait_until_served() const {
 // Returns when stop() was called or all workers have ended.
 void Session::Impl::wait_for_the_end() const {
   std::uint64_t count = 0;
-  while (read(wake.get(), &count, sizeof count) < 0 && errno == EINTR) {
+  while (::read(wake.get(), &count, sizeof count) < 0 && errno == EINTR) {
   }
 }
 

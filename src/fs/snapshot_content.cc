@@ -11,7 +11,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::size_t kLongestName = 1024;    // the kernel refuses a whole listing for one longer name
+constexpr std::size_t kLongestListed = 1024;  // the kernel refuses a whole listing for one longer name
 constexpr std::size_t kLongestTarget = 4095;  // of a symlink, as the kernel takes it
 constexpr std::size_t kLongestXattrName = 255;
 constexpr std::size_t kTreesAhead = 1024;  // asked for when a folder is listed
@@ -41,7 +41,7 @@ class SnapshotContent::TreeDir final : public OpenDir {
     if (from == 0) content_.ask_subtrees_ahead(*tree_);
     for (std::uint64_t at = from; at < tree_->size(); ++at) {
       const repo::Node entry = tree_->node(at);
-      if (entry.name.size() > kLongestName) continue;
+      if (entry.name.size() > kLongestListed) continue;
       DirEntry shown{entry.name, cookie_behind(at), {}};
       if (plus) {
         shown.entry = content_.entry_of(node(), ref(), entry, at, false);
@@ -140,7 +140,7 @@ Entry SnapshotContent::entry_of(NodeId parent, const NodeRef& parent_ref, const 
 
 std::optional<Entry> SnapshotContent::lookup(NodeId parent, const NodeRef& parent_ref,
                                              std::string_view name) {
-  if (parent_ref.kind == NodeKind::Leaf || name.size() > kLongestName) return std::nullopt;
+  if (parent_ref.kind == NodeKind::Leaf || name.size() > kLongestListed) return std::nullopt;
   const auto found_in = tree(parent_ref.dir.tree);
   const auto position = found_in->find(name);
   if (!position) return std::nullopt;

@@ -8,6 +8,7 @@
 #include <deque>
 #include <utility>
 
+#include "base/as_error.h"
 #include "repo/tree_writer.h"
 
 namespace restic::repo {
@@ -25,11 +26,6 @@ UniqueFd open_file(int folder_fd, const std::string& name) {
 
 bool same_content(const struct stat& a, const struct stat& b) {
   return a.st_size == b.st_size && to_timestamp(a.st_mtim) == to_timestamp(b.st_mtim);
-}
-
-Error as_error(const std::exception& problem) {
-  if (const auto* error = dynamic_cast<const Error*>(&problem)) return *error;
-  return {Errc::Io, problem.what()};
 }
 
 }  // namespace

@@ -24,7 +24,6 @@ using transport::FileType;
 constexpr std::uint64_t kMinBudget = 64U << 20U;
 // What the open packs of both kinds may hold while nothing is on its way.
 constexpr std::uint64_t kOpenPacks = 2 * PackWriter::kTargetSize;
-constexpr std::uint64_t kMaxSnapshotFile = 64U << 20U;
 // Files that wait to be stored ahead hold a descriptor each.
 constexpr std::size_t kMaxAhead = 256;
 constexpr std::chrono::seconds kAheadPause{30};

@@ -5,6 +5,7 @@
 #include <limits>
 #include <utility>
 
+#include "base/as_error.h"
 #include "repo/compression.h"
 #include "repo/crypto.h"
 #include "repo/index_file.h"
@@ -40,11 +41,6 @@ bool opens_to(const Crypto& crypto, ByteView sealed, ByteView payload, Bytes& sc
 bool decompresses_to(ByteView compressed, ByteView plain, Bytes& scratch) {
   scratch.resize(plain.size());
   return decompress_into(compressed, scratch) && equal(scratch, plain);
-}
-
-Error as_error(const std::exception& problem) {
-  if (const auto* error = dynamic_cast<const Error*>(&problem)) return *error;
-  return {Errc::Io, problem.what()};
 }
 
 Error gone_wrong(const BlobKey& key) {

@@ -46,7 +46,7 @@ ZSTD_CCtx* encoder() {
   return context.get();
 }
 
-[[noreturn]] void throw_damaged(const std::string& what, const char* why) {
+[[noreturn]] void throw_undecodable(const std::string& what, const char* why) {
   throw Error(Errc::Damaged, what + ": cannot be decompressed: " + why);
 }
 
@@ -63,15 +63,15 @@ void decompress_growing(ByteView frames, std::size_t limit, const std::string& w
     ZSTD_outBuffer out{plain.data(), plain.size(), produced};
     const std::size_t consumed_before = in.pos;
     pending = ZSTD_decompressStream(context, &out, &in);
-    if (ZSTD_isError(pending) != 0) throw_damaged(what, ZSTD_getErrorName(pending));
+    if (ZSTD_isError(pending) != 0) throw_undecodable(what, ZSTD_getErrorName(pending));
     const bool progress = out.pos > produced || in.pos > consumed_before;
     produced = out.pos;
-    if (produced > limit) throw_damaged(what, "it is larger than allowed");
+    if (produced > limit) throw_undecodable(what, "it is larger than allowed");
     if (pending == 0) continue;
     if (produced == plain.size()) {
       plain.resize(std::min(ceiling, plain.size() * 2));
     } else if (in.pos == in.size && !progress) {
-      throw_damaged(what, "it is cut short");
+      throw_undecodable(what, "it is cut short");
     }
   }
   plain.resize(produced);

@@ -12,6 +12,10 @@
 
 namespace restic::repo {
 
+// The largest snapshot file that is read, in bytes. restic sets no limit; a snapshot names its paths and
+// excludes and little else.
+inline constexpr std::uint64_t kMaxSnapshotFile = 16U << 20U;
+
 // What restic >= 0.17 keeps of a backup run; counts and bytes.
 struct SnapshotSummary {
   std::string backup_start, backup_end;  // RFC 3339 with nanoseconds

@@ -12,13 +12,6 @@
 #include "transport/blocking.h"
 
 namespace restic::repo {
-namespace {
-
-// restic sets no limit; a snapshot names its paths and excludes and little else.
-constexpr std::uint64_t kMaxSnapshotFile = 16U << 20U;
-
-}  // namespace
-
 SnapshotStore::SnapshotStore(const Crypto& crypto, unsigned version, CpuPool& pool, Log& log, CacheLog* cache)
     : crypto_(crypto), version_(version), pool_(pool), log_(log), cache_(cache) {}
 

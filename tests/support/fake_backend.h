@@ -38,6 +38,10 @@ struct Fault {
   bool hang = false;                    // completes at release_hung(), or Cancelled at destruction
 };
 
+inline Fault fail_with(Errc code) {
+  return {.fail = Error(code, "injected"), .fail_after = {}, .truncate = {}};
+}
+
 // A Backend in memory that records every call and fails, delays, truncates, corrupts or hangs the ones its
 // hook picks. It keeps the Backend contract to the letter otherwise: completions run on one thread of its
 // own, in the order in which they fall due. Thread-safe. It copies what is saved and what is loaded, so that

@@ -38,14 +38,14 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::UnorderedElementsAre;
 
-const repo::Id kRepository = repo::Id::of(as_bytes("a repository"));
+const repo::Id kOurs = repo::Id::of(as_bytes("a repository"));
 
 // One life of a mount with `new/` on given folders.
 class Life {
  public:
   Life(const stdfs::path& state, const stdfs::path& mountpoint, test::FakeSnapshotMaker& maker,
        CommitterOptions options = {}, bool allow_other = false)
-      : store_(state, kRepository, log_),
+      : store_(state, kOurs, log_),
         staging_(store_, maker, clock_, log_, 20ms),
         committer_(staging_, store_, maker, std::move(options), clock_, log_, {}) {
     vfs_.load_snapshots();

@@ -19,11 +19,11 @@ using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::UnorderedElementsAre;
 
-constexpr std::int64_t kNoon = 1704110400;  // 2024-01-01T12:00:00Z
+constexpr std::int64_t kFirstTime = 1704110400;  // 2024-01-01T12:00:00Z
 
 class VfsTest : public ::testing::Test {
  protected:
-  repo::Id add_snapshot(std::vector<FakeNode> nodes, std::int64_t time = kNoon) {
+  repo::Id add_snapshot(std::vector<FakeNode> nodes, std::int64_t time = kFirstTime) {
     repo::Snapshot snapshot;
     snapshot.id = FakeRepository::made_up_id(5000 + next_++);
     snapshot.tree = repository_.add_tree(std::move(nodes));
@@ -104,8 +104,8 @@ TEST_F(VfsTest, FindsWhatIsThereAndOnlyThat) {
 }
 
 TEST_F(VfsTest, LinksLatestToTheNewestSnapshot) {
-  add_snapshot({}, kNoon);
-  add_snapshot({}, kNoon + 60);
+  add_snapshot({}, kFirstTime);
+  add_snapshot({}, kFirstTime + 60);
   EXPECT_EQ(vfs().read_link(node({"snapshots", "latest"})), "2024-01-01T12:01:00Z");
   EXPECT_EQ(vfs().read_link(node({"hosts", "host", "latest"})), "2024-01-01T12:01:00Z");
   EXPECT_EQ(vfs().read_link(kRootNode), std::nullopt);
@@ -142,8 +142,8 @@ TEST_F(VfsTest, SharesInodesBetweenHardLinksOfOneSnapshotOnly) {
   forged.inode = 7;
   forged.device_id = 8;
   forged.links = 2;
-  add_snapshot({one, two, forged}, kNoon);
-  add_snapshot({one}, kNoon + 60);
+  add_snapshot({one, two, forged}, kFirstTime);
+  add_snapshot({one}, kFirstTime + 60);
   const auto inode = [this](const std::string& time, const std::string& name) {
     return walk({"snapshots", time, name})->attributes.st_ino;
   };
@@ -327,11 +327,11 @@ TEST_F(VfsTest, ShowsInTheRootWhatOthersServe) {
 }
 
 TEST_F(VfsTest, TellsWhichNamesChangedWhereTheKernelLooked) {
-  add_snapshot({}, kNoon);
+  add_snapshot({}, kFirstTime);
   node({"snapshots"});
   std::vector<std::pair<NodeId, std::string>> changed;
   vfs().start([&](NodeId folder, const std::string& name) { changed.emplace_back(folder, name); });
-  add_snapshot({}, kNoon + 60);
+  add_snapshot({}, kFirstTime + 60);
   vfs().load_snapshots();
   const NodeId snapshots = node({"snapshots"});
   EXPECT_THAT(changed, UnorderedElementsAre(std::pair(snapshots, std::string("latest")),
@@ -342,8 +342,8 @@ TEST_F(VfsTest, TellsWhichNamesChangedWhereTheKernelLooked) {
 }
 
 TEST_F(VfsTest, GivesANameAnotherNodeWhenItMeansAnotherSnapshot) {
-  const auto first = add_snapshot({repository_.file("which", "first")}, kNoon);
-  add_snapshot({repository_.file("which", "second")}, kNoon);
+  const auto first = add_snapshot({repository_.file("which", "first")}, kFirstTime);
+  add_snapshot({repository_.file("which", "second")}, kFirstTime);
   const NodeId before = node({"snapshots", "2024-01-01T12:00:00Z"});
   repository_.remove_snapshot(first);
   vfs().load_snapshots();

@@ -11,7 +11,7 @@
 namespace restic::repo {
 namespace {
 
-Bytes pattern(std::size_t size) {
+Bytes squares(std::size_t size) {
   Bytes bytes(size);
   for (std::size_t i = 0; i < size; ++i) bytes[i] = static_cast<std::uint8_t>((i * i) >> 7U);
   return bytes;
@@ -46,7 +46,7 @@ bool opens(ByteView frames, std::size_t size) {
 
 TEST(Compression, WritesOneFrameThatEveryResticReads) {
   for (const std::size_t size : {0U, 1U, 255U, 256U, 100000U, 3000000U}) {
-    const Bytes plain = pattern(size);
+    const Bytes plain = squares(size);
     const Bytes frame = compressed(plain);
     EXPECT_EQ(ZSTD_getFrameContentSize(frame.data(), frame.size()), size);
     EXPECT_EQ(ZSTD_findFrameCompressedSize(frame.data(), frame.size()), frame.size());
@@ -67,22 +67,22 @@ TEST(Compression, WritesOneFrameThatEveryResticReads) {
 
 TEST(Compression, AppendsToWhatIsThere) {
   Bytes out{2};
-  compress(pattern(1000), out);
+  compress(squares(1000), out);
   EXPECT_EQ(out.front(), 2);
-  EXPECT_EQ(decompress(ByteView(out).subspan(1), 1000, "x"), pattern(1000));
+  EXPECT_EQ(decompress(ByteView(out).subspan(1), 1000, "x"), squares(1000));
 }
 
 TEST(Compression, ReadsFramesThatDoNotTellTheirSize) {
   for (const std::size_t size : {0U, 10U, 131072U, 5000000U}) {
-    const Bytes frame = streamed(pattern(size));
+    const Bytes frame = streamed(squares(size));
     EXPECT_TRUE(opens(frame, size));
-    EXPECT_EQ(decompress(frame, size, "x"), pattern(size));
-    EXPECT_EQ(decompress(frame, 1U << 30U, "x"), pattern(size));
+    EXPECT_EQ(decompress(frame, size, "x"), squares(size));
+    EXPECT_EQ(decompress(frame, 1U << 30U, "x"), squares(size));
   }
 }
 
 TEST(Compression, ReadsSeveralFramesAndSkipsSkippableOnes) {
-  const Bytes plain = pattern(3000);
+  const Bytes plain = squares(3000);
   Bytes frames = compressed(ByteView(plain).first(1000));
   const Bytes skippable{0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3};
   frames.insert(frames.end(), skippable.begin(), skippable.end());
@@ -92,29 +92,29 @@ TEST(Compression, ReadsSeveralFramesAndSkipsSkippableOnes) {
 }
 
 TEST(Compression, RefusesAnotherLengthThanExpected) {
-  const Bytes frame = compressed(pattern(1000));
+  const Bytes frame = compressed(squares(1000));
   EXPECT_FALSE(opens(frame, 999));
   EXPECT_FALSE(opens(frame, 1001));
   EXPECT_THROW(decompress(frame, 999, "x"), Error);
-  EXPECT_THROW(decompress(streamed(pattern(1000)), 999, "x"), Error);
+  EXPECT_THROW(decompress(streamed(squares(1000)), 999, "x"), Error);
 }
 
 TEST(Compression, RefusesWhatIsNotZstd) {
   EXPECT_FALSE(opens({}, 1));
-  EXPECT_FALSE(opens(pattern(100), 100));
+  EXPECT_FALSE(opens(squares(100), 100));
   EXPECT_THROW(decompress({}, 100, "x"), Error);
-  EXPECT_THROW(decompress(pattern(100), 100, "x"), Error);
+  EXPECT_THROW(decompress(squares(100), 100, "x"), Error);
 }
 
 TEST(Compression, RefusesBytesAfterTheFrame) {
-  Bytes frame = compressed(pattern(1000));
+  Bytes frame = compressed(squares(1000));
   frame.push_back(0);
   EXPECT_FALSE(opens(frame, 1000));
   EXPECT_THROW(decompress(frame, 5000, "x"), Error);
 }
 
 TEST(Compression, RefusesEveryCut) {
-  for (const Bytes& frame : {compressed(pattern(2000)), streamed(pattern(2000))}) {
+  for (const Bytes& frame : {compressed(squares(2000)), streamed(squares(2000))}) {
     for (std::size_t size = 0; size < frame.size(); ++size) {
       EXPECT_FALSE(opens(ByteView(frame).first(size), 2000)) << size;
       EXPECT_THROW(decompress(ByteView(frame).first(size), 2000, "x"), Error) << size;
@@ -123,7 +123,7 @@ TEST(Compression, RefusesEveryCut) {
 }
 
 TEST(Compression, RefusesAWrongChecksum) {
-  Bytes frame = streamed(pattern(2000), 19, true);
+  Bytes frame = streamed(squares(2000), 19, true);
   EXPECT_TRUE(opens(frame, 2000));
   frame.back() ^= 1U;
   EXPECT_FALSE(opens(frame, 2000));
@@ -145,7 +145,7 @@ TEST(Compression, AFrameIsNotBelievedItsSize) {
 }
 
 TEST(Compression, RefusesWindowsThatTakeTooMuchMemory) {
-  const Bytes wide = streamed(pattern(100), 28);
+  const Bytes wide = streamed(squares(100), 28);
   EXPECT_THROW(decompress(wide, 1U << 30U, "x"), Error);
 }
 
@@ -157,7 +157,7 @@ TEST(Compression, NoFrameIsDenserThanTheDensest) {
 
 TEST(Compression, TheErrorNamesWhatWasDecompressed) {
   try {
-    decompress(pattern(100), 100, "index/ab");
+    decompress(squares(100), 100, "index/ab");
     FAIL() << "nothing was thrown";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), Errc::Damaged);

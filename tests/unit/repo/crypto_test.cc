@@ -9,26 +9,20 @@
 #include <vector>
 
 #include "base/error.h"
+#include "support/some_key.h"
 #include "support/vectors.h"
 
 namespace restic::repo {
 namespace {
 
 using test::Json;
+using test::some_key;
 
 RawKey key_of(const Json& vectors, const char* mac_r = "mac_r") {
   RawKey key;
   std::ranges::copy(vectors["encrypt"].hex(), key.encrypt.begin());
   std::ranges::copy(vectors["mac_k"].hex(), key.mac_k.begin());
   std::ranges::copy(vectors[mac_r].hex(), key.mac_r.begin());
-  return key;
-}
-
-RawKey some_key() {
-  RawKey key;
-  key.encrypt.fill(1);
-  key.mac_k.fill(2);
-  key.mac_r.fill(3);
   return key;
 }
 

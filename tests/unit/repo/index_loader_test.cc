@@ -20,6 +20,7 @@ namespace restic::repo {
 namespace {
 
 using test::Call;
+using test::fail_with;
 using test::Fault;
 using test::packed;
 using transport::FileType;
@@ -73,8 +74,6 @@ class IndexLoaderTest : public testing::Test {
   CpuPool pool_{2};
   Log log_{Log::Sink::Nothing};
 };
-
-Fault fail_with(Errc code) { return {.fail = Error(code, "injected"), .fail_after = {}, .truncate = {}}; }
 
 TEST_F(IndexLoaderTest, LoadsEveryFileOnce) {
   for (std::uint64_t i = 0; i < 30; ++i) put(i);

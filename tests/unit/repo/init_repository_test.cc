@@ -15,11 +15,11 @@ using test::Call;
 using test::Fault;
 using transport::FileType;
 
-constexpr KdfParameters kCheap{1024, 8, 1};
+constexpr KdfParameters kQuick{1024, 8, 1};
 
 Errc code_of_init(test::FakeBackend& backend) {
   try {
-    init_repository(backend, "secret", {"h", "u"}, kCheap);
+    init_repository(backend, "secret", {"h", "u"}, kQuick);
   } catch (const Error& error) {
     return error.code();
   }
@@ -44,7 +44,7 @@ TEST(InitRepository, EachHasItsOwnIdAndPolynomial) {
 
 TEST(InitRepository, WritesTheConfigLast) {
   test::FakeBackend backend;
-  init_repository(backend, "secret", {"h", "u"}, kCheap);
+  init_repository(backend, "secret", {"h", "u"}, kQuick);
   std::vector<FileType> saved;
   for (const Call& call : backend.calls()) {
     if (call.kind == Call::Kind::Save) saved.push_back(call.file.type);
@@ -74,7 +74,7 @@ TEST(InitRepository, DoesNotTakeAnOutageForAnEmptyPlace) {
 
 TEST(InitRepository, WantsAPassword) {
   test::FakeBackend backend;
-  EXPECT_THROW(init_repository(backend, "", {"h", "u"}, kCheap), Error);
+  EXPECT_THROW(init_repository(backend, "", {"h", "u"}, kQuick), Error);
 }
 
 }  // namespace

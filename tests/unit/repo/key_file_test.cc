@@ -9,22 +9,16 @@
 
 #include "base/error.h"
 #include "repo/id.h"
+#include "support/some_key.h"
 #include "support/vectors.h"
 
 namespace restic::repo {
 namespace {
 
 using test::Json;
+using test::some_key;
 
 const KdfParameters kCheap{2, 1, 1};
-
-RawKey some_key() {
-  RawKey key;
-  key.encrypt.fill(1);
-  key.mac_k.fill(2);
-  key.mac_r.fill(3);
-  return key;
-}
 
 std::string replaced(std::string text, std::string_view from, std::string_view to) {
   const std::size_t at = text.find(from);

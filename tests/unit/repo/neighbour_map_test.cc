@@ -8,7 +8,7 @@
 namespace restic::repo {
 namespace {
 
-const Id kPack = test::numbered_id(1);
+const Id kSomePack = test::numbered_id(1);
 
 void expect_stretch(const NeighbourMap::Stretch& stretch, std::uint64_t begin, std::uint64_t end) {
   EXPECT_EQ(stretch.begin, begin);
@@ -17,14 +17,14 @@ void expect_stretch(const NeighbourMap::Stretch& stretch, std::uint64_t begin, s
 
 TEST(NeighbourMap, TheFirstWishIsForBothSides) {
   NeighbourMap map;
-  const auto wish = map.wish(kPack, {5000, 5100}, 1000, false);
+  const auto wish = map.wish(kSomePack, {5000, 5100}, 1000, false);
   expect_stretch(wish.behind, 4000, 5000);
   expect_stretch(wish.beyond, 5100, 6100);
 }
 
 TEST(NeighbourMap, NothingLiesBeforeTheBeginningOfAPack) {
   NeighbourMap map;
-  expect_stretch(map.wish(kPack, {300, 400}, 1000, false).behind, 0, 300);
+  expect_stretch(map.wish(kSomePack, {300, 400}, 1000, false).behind, 0, 300);
   EXPECT_TRUE(map.wish(test::numbered_id(2), {0, 400}, 1000, false).behind.empty());
 }
 
@@ -32,13 +32,13 @@ TEST(NeighbourMap, AReaderWhoGoesOnAsksForEachByteOnceAndInPiecesWorthARequest) 
   NeighbourMap map;
   std::uint64_t covered = 100, pieces = 0;
   for (std::uint64_t offset = 0; offset < 100'000; offset += 100) {
-    const auto wish = map.wish(kPack, {offset, offset + 100}, 1000, true);
+    const auto wish = map.wish(kSomePack, {offset, offset + 100}, 1000, true);
     EXPECT_TRUE(wish.behind.empty());
     if (wish.beyond.empty()) continue;
     EXPECT_EQ(wish.beyond.begin, covered);
     EXPECT_GE(wish.beyond.end - wish.beyond.begin, 500U);
     covered = wish.beyond.end;
-    map.asked(kPack, wish.beyond);
+    map.asked(kSomePack, wish.beyond);
     ++pieces;
   }
   EXPECT_LE(pieces, 200U);
@@ -46,18 +46,18 @@ TEST(NeighbourMap, AReaderWhoGoesOnAsksForEachByteOnceAndInPiecesWorthARequest) 
 
 TEST(NeighbourMap, ABlobThatHadToBeFetchedAgainStartsAnew) {
   NeighbourMap map;
-  map.wish(kPack, {5000, 5100}, 1000, false);
-  map.asked(kPack, {5100, 6100});
-  EXPECT_TRUE(map.wish(kPack, {5200, 5300}, 1000, true).beyond.empty());
-  expect_stretch(map.wish(kPack, {5200, 5300}, 1000, false).beyond, 5300, 6300);
+  map.wish(kSomePack, {5000, 5100}, 1000, false);
+  map.asked(kSomePack, {5100, 6100});
+  EXPECT_TRUE(map.wish(kSomePack, {5200, 5300}, 1000, true).beyond.empty());
+  expect_stretch(map.wish(kSomePack, {5200, 5300}, 1000, false).beyond, 5300, 6300);
 }
 
 TEST(NeighbourMap, WhatWasNotAskedForIsNotRemembered) {
   NeighbourMap map;
-  map.wish(kPack, {5000, 5100}, 1000, false);
-  expect_stretch(map.wish(kPack, {5000, 5100}, 1000, true).beyond, 5100, 6100);
-  map.asked(kPack, {7000, 8000});  // lies apart
-  expect_stretch(map.wish(kPack, {5000, 5100}, 1000, true).beyond, 5100, 6100);
+  map.wish(kSomePack, {5000, 5100}, 1000, false);
+  expect_stretch(map.wish(kSomePack, {5000, 5100}, 1000, true).beyond, 5100, 6100);
+  map.asked(kSomePack, {7000, 8000});  // lies apart
+  expect_stretch(map.wish(kSomePack, {5000, 5100}, 1000, true).beyond, 5100, 6100);
 }
 
 }  // namespace

@@ -16,13 +16,13 @@ namespace restic::repo {
 namespace {
 
 using test::Call;
+using test::fail_with;
 using test::Fault;
 using test::numbered_content;
 using transport::Urgency;
 
 constexpr std::size_t kKiB = 1024;
 
-Fault fail_with(Errc code) { return {.fail = Error(code, "injected"), .fail_after = {}, .truncate = {}}; }
 Fault corrupted() { return {.fail = {}, .fail_after = {}, .truncate = {}, .corrupt = true}; }
 Fault hung() { return {.fail = {}, .fail_after = {}, .truncate = {}, .hang = true}; }
 

@@ -7,20 +7,12 @@
 #include <string>
 
 #include "base/error.h"
+#include "support/some_key.h"
 
 namespace restic::repo {
 namespace {
 
-const Crypto& some_crypto() {
-  static const Crypto kCrypto = [] {
-    RawKey key;
-    key.encrypt.fill(1);
-    key.mac_k.fill(2);
-    key.mac_r.fill(3);
-    return Crypto(key);
-  }();
-  return kCrypto;
-}
+using test::some_crypto;
 
 PackedBlob blob(BlobType type, std::uint8_t id, std::uint32_t offset, std::uint32_t length,
                 std::uint32_t plain) {
@@ -52,7 +44,7 @@ Bytes plain_header(const std::vector<PackedBlob>& blobs) {
   return some_crypto().open(ByteView(tail).first(tail.size() - kPackTrailerSize), "header");
 }
 
-std::vector<PackedBlob> decode(const Bytes& tail, std::uint64_t blob_bytes) {
+std::vector<PackedBlob> decode_tail(const Bytes& tail, std::uint64_t blob_bytes) {
   return decode_pack_tail(some_crypto(), tail, blob_bytes + tail.size(), "data/ab");
 }
 
@@ -69,7 +61,7 @@ void expect_damaged(const std::function<void()>& action) {
 TEST(PackHeader, AllFourEntryTypesGoThereAndBack) {
   const Bytes tail = encode_pack_tail(some_crypto(), kBlobs);
   EXPECT_EQ(tail.size(), 2 * kPlainEntrySize + 2 * kCompressedEntrySize + kSealOverhead + kPackTrailerSize);
-  const std::vector<PackedBlob> decoded = decode(tail, kBlobBytes);
+  const std::vector<PackedBlob> decoded = decode_tail(tail, kBlobBytes);
   ASSERT_EQ(decoded.size(), kBlobs.size());
   for (std::size_t i = 0; i < kBlobs.size(); ++i) {
     EXPECT_EQ(decoded[i].key, kBlobs[i].key);
@@ -89,21 +81,21 @@ TEST(PackHeader, TypeBytesAreRestics) {
 
 TEST(PackHeader, RefusesAGapOrBytesTooMany) {
   const Bytes tail = encode_pack_tail(some_crypto(), kBlobs);
-  expect_damaged([&] { decode(tail, kBlobBytes + 1); });
-  expect_damaged([&] { decode(tail, kBlobBytes - 1); });
+  expect_damaged([&] { decode_tail(tail, kBlobBytes + 1); });
+  expect_damaged([&] { decode_tail(tail, kBlobBytes - 1); });
 }
 
 TEST(PackHeader, RefusesUnknownTypes) {
   Bytes header = plain_header(kBlobs);
   header[0] = 4;
-  expect_damaged([&] { decode(tail_of(header), kBlobBytes); });
+  expect_damaged([&] { decode_tail(tail_of(header), kBlobBytes); });
 }
 
 TEST(PackHeader, RefusesEveryCutHeader) {
   const Bytes header = plain_header(kBlobs);
   for (std::size_t size = 0; size < header.size(); ++size) {
     expect_damaged([&] {
-      decode(tail_of(Bytes(header.begin(), header.begin() + static_cast<long>(size))), kBlobBytes);
+      decode_tail(tail_of(Bytes(header.begin(), header.begin() + static_cast<long>(size))), kBlobBytes);
     });
   }
 }
@@ -111,12 +103,12 @@ TEST(PackHeader, RefusesEveryCutHeader) {
 TEST(PackHeader, RefusesImpossibleLengths) {
   Bytes header = plain_header(kBlobs);
   header[1] = 31;  // less than any sealed object
-  expect_damaged([&] { decode(tail_of(header), kBlobBytes - 1); });
+  expect_damaged([&] { decode_tail(tail_of(header), kBlobBytes - 1); });
 
   header = plain_header(kBlobs);
   const std::size_t uncompressed = 2 * kPlainEntrySize + 5;
   header[uncompressed] = header[uncompressed + 1] = 0;  // a compressed blob of no bytes
-  expect_damaged([&] { decode(tail_of(header), kBlobBytes); });
+  expect_damaged([&] { decode_tail(tail_of(header), kBlobBytes); });
 }
 
 TEST(PackHeader, LengthsThatOverflowDoNotWrapAround) {
@@ -124,7 +116,7 @@ TEST(PackHeader, LengthsThatOverflowDoNotWrapAround) {
   for (const std::size_t entry : {std::size_t{0}, kPlainEntrySize}) {
     std::fill_n(header.begin() + static_cast<long>(entry) + 1, 4, std::uint8_t{0xff});
   }
-  expect_damaged([&] { decode(tail_of(header), kBlobBytes); });
+  expect_damaged([&] { decode_tail(tail_of(header), kBlobBytes); });
 }
 
 TEST(PackHeader, ChecksTheLengthOfTheHeaderBeforeAnythingElse) {
@@ -151,7 +143,7 @@ TEST(PackHeader, NoticesEveryFlippedBit) {
   for (std::size_t bit = 0; bit < tail.size() * 8; ++bit) {
     Bytes damaged = tail;
     damaged[bit / 8] ^= static_cast<std::uint8_t>(1U << (bit % 8));
-    expect_damaged([&] { decode(damaged, kBlobBytes); });
+    expect_damaged([&] { decode_tail(damaged, kBlobBytes); });
   }
 }
 
@@ -163,7 +155,7 @@ TEST(PackHeader, WritesOnlyWhatEveryResticReads) {
   for (std::uint32_t i = 0; i < 409200; ++i) many.push_back(blob(BlobType::Data, 1, i * 33, 33, 1));
   EXPECT_THROW(encode_pack_tail(some_crypto(), many), Error);
   many.pop_back();
-  EXPECT_EQ(decode(encode_pack_tail(some_crypto(), many), 409199ULL * 33).size(), 409199U);
+  EXPECT_EQ(decode_tail(encode_pack_tail(some_crypto(), many), 409199ULL * 33).size(), 409199U);
 }
 
 }  // namespace

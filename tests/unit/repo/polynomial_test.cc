@@ -15,11 +15,11 @@ namespace {
 
 using test::Json;
 
-Polynomial parse(const std::string& hex) { return std::stoull(hex, nullptr, 16); }
+Polynomial polynomial_of(const std::string& hex) { return std::stoull(hex, nullptr, 16); }
 
 TEST(Polynomial, EveryVectorIsToldApart) {
   for (const Json& vector : Json::load("polynomials")["polynomials"].items()) {
-    const Polynomial polynomial = parse(vector["polynomial"].text());
+    const Polynomial polynomial = polynomial_of(vector["polynomial"].text());
     EXPECT_EQ(is_irreducible(polynomial), vector["irreducible"].boolean()) << std::hex << polynomial;
     EXPECT_EQ(usable_for_chunking(polynomial), vector["irreducible"].boolean());
   }
@@ -60,7 +60,7 @@ TEST(Polynomial, IsDerivedFromRandomBytesAsResticDoes) {
     std::copy_n(stream.begin() + static_cast<std::ptrdiff_t>(position), out.size(), out.begin());
     position += out.size();
   });
-  EXPECT_EQ(derived, parse(example["result"].text()));
+  EXPECT_EQ(derived, polynomial_of(example["result"].text()));
   EXPECT_EQ(position, stream.size());
 }
 

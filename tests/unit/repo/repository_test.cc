@@ -19,6 +19,7 @@ namespace restic::repo {
 namespace {
 
 using test::Call;
+using test::fail_with;
 using test::Fault;
 using test::MiniRepo;
 using transport::FileName;
@@ -46,8 +47,6 @@ Crypto crypto_of(const MiniRepo& repo) {
   const std::string path = "keys/" + repo.facts["key_file"].text();
   return Crypto(**open_key_file(decode_key_file(repo.file(path), path), repo.password));
 }
-
-Fault fail_with(Errc code) { return {.fail = Error(code, "injected"), .fail_after = {}, .truncate = {}}; }
 
 class RepositoryTest : public testing::Test {
  protected:

@@ -9,26 +9,18 @@
 #include "base/error.h"
 #include "repo/compression.h"
 #include "repo/id.h"
+#include "support/some_key.h"
 
 namespace restic::repo {
 namespace {
+
+using test::some_crypto;
 
 using transport::FileName;
 using transport::FileType;
 
 constexpr std::string_view kJson =
     R"({"a":"some JSON that is long enough to be compressed, compressed, compressed"})";
-
-const Crypto& some_crypto() {
-  static const Crypto kCrypto = [] {
-    RawKey key;
-    key.encrypt.fill(1);
-    key.mac_k.fill(2);
-    key.mac_r.fill(3);
-    return Crypto(key);
-  }();
-  return kCrypto;
-}
 
 Bytes sealed(ByteView plain) {
   Bytes stored;

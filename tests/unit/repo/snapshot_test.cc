@@ -13,7 +13,7 @@ namespace {
 
 const std::string kTree(64, 'a');
 
-Snapshot decode(const std::string& text) { return decode_snapshot(Id{}, as_bytes(text)); }
+Snapshot decoded(const std::string& text) { return decode_snapshot(Id{}, as_bytes(text)); }
 
 TEST(Snapshot, RealOnesAreReadAndWrittenAlike) {
   for (const test::MiniRepo& repo : test::MiniRepo::all()) {
@@ -37,7 +37,7 @@ TEST(Snapshot, EveryMemberGoesThereAndBack) {
       R"("backup_end":"2024-06-02T03:04:06Z","files_new":1,"files_changed":2,"files_unmodified":3,"dirs_new":4,)"
       R"("dirs_changed":5,"dirs_unmodified":6,"data_blobs":7,"tree_blobs":8,"data_added":9,"data_added_packed":10,)"
       R"("total_files_processed":11,"total_bytes_processed":12}})";
-  const Snapshot snapshot = decode(text);
+  const Snapshot snapshot = decoded(text);
   EXPECT_EQ(snapshot.zone_seconds, 19800);
   EXPECT_EQ(snapshot.time.nanoseconds, 123456789U);
   EXPECT_EQ(snapshot.paths.back(), "/b<");
@@ -46,12 +46,12 @@ TEST(Snapshot, EveryMemberGoesThereAndBack) {
 }
 
 TEST(Snapshot, NeedsATreeAndATime) {
-  EXPECT_NO_THROW(decode(R"({"time":"2024-06-02T03:04:05Z","tree":")" + kTree + R"("})"));
-  EXPECT_THROW(decode(R"({"time":"2024-06-02T03:04:05Z"})"), Error);
-  EXPECT_THROW(decode(R"({"time":"2024-06-02T03:04:05Z","tree":null})"), Error);
-  EXPECT_THROW(decode(R"({"time":"2024-06-02T03:04:05Z","tree":")" + std::string(64, '0') + R"("})"), Error);
-  EXPECT_THROW(decode(R"({"tree":")" + kTree + R"("})"), Error);
-  EXPECT_THROW(decode(R"({"time":"yesterday","tree":")" + kTree + R"("})"), Error);
+  EXPECT_NO_THROW(decoded(R"({"time":"2024-06-02T03:04:05Z","tree":")" + kTree + R"("})"));
+  EXPECT_THROW(decoded(R"({"time":"2024-06-02T03:04:05Z"})"), Error);
+  EXPECT_THROW(decoded(R"({"time":"2024-06-02T03:04:05Z","tree":null})"), Error);
+  EXPECT_THROW(decoded(R"({"time":"2024-06-02T03:04:05Z","tree":")" + std::string(64, '0') + R"("})"), Error);
+  EXPECT_THROW(decoded(R"({"tree":")" + kTree + R"("})"), Error);
+  EXPECT_THROW(decoded(R"({"time":"yesterday","tree":")" + kTree + R"("})"), Error);
 }
 
 TEST(Snapshot, TheErrorNamesTheFile) {
@@ -68,12 +68,12 @@ TEST(Snapshot, TheErrorNamesTheFile) {
 TEST(Snapshot, NoCutOfOneDecodes) {
   const std::string text = test::MiniRepo::all().back().facts["snapshot_plaintext"].text();
   for (std::size_t size = 0; size < text.size(); ++size) {
-    EXPECT_THROW(decode(text.substr(0, size)), Error) << size << " bytes";
+    EXPECT_THROW(decoded(text.substr(0, size)), Error) << size << " bytes";
   }
 }
 
 TEST(Snapshot, TextAfterItIsAnError) {
-  EXPECT_THROW(decode(R"({"time":"2024-06-02T03:04:05Z","tree":")" + kTree + R"("}{})"), Error);
+  EXPECT_THROW(decoded(R"({"time":"2024-06-02T03:04:05Z","tree":")" + kTree + R"("}{})"), Error);
 }
 
 }  // namespace

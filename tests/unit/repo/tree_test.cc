@@ -22,10 +22,12 @@ std::vector<std::string> names_of(const Tree& tree) {
   return names;
 }
 
-TreePtr decode(std::string_view text) { return decode_tree(as_bytes(text)); }
+TreePtr decode_json_tree(std::string_view text) { return decode_tree(as_bytes(text)); }
 
 // A tree of one node with these members.
-TreePtr decode_node(const std::string& members) { return decode(R"({"nodes":[{)" + members + "}]}\n"); }
+TreePtr decode_node(const std::string& members) {
+  return decode_json_tree(R"({"nodes":[{)" + members + "}]}\n");
+}
 
 // What decoding a tree must come to.
 struct Outcome {
@@ -192,8 +194,8 @@ TEST(Tree, TimesThatAreNotRecordedAreTheZeroTime) {
 }
 
 TEST(Tree, FindsEveryNameAndNoOther) {
-  const TreePtr tree = decode(R"({"nodes":[{"name":"b","type":"file"},{"name":"a","type":"dir"},)"
-                              R"({"name":"\\xff","type":"file"},{"name":"ab","type":"file"}]})");
+  const TreePtr tree = decode_json_tree(R"({"nodes":[{"name":"b","type":"file"},{"name":"a","type":"dir"},)"
+                                        R"({"name":"\\xff","type":"file"},{"name":"ab","type":"file"}]})");
   EXPECT_EQ(names_of(*tree), (std::vector<std::string>{"a", "ab", "b", "\xff"}));
   for (std::size_t i = 0; i < tree->size(); ++i) EXPECT_EQ(tree->find(tree->node(i).name), i);
   for (const char* absent : {"", "0", "aa", "abc", "c", "\xff\xff"})
@@ -203,8 +205,8 @@ TEST(Tree, FindsEveryNameAndNoOther) {
 
 TEST(Tree, OfEqualNamesTheFirstStays) {
   const TreePtr tree =
-      decode(R"({"nodes":[{"name":"z","type":"file","uid":1},{"name":"a","type":"file","uid":2},)"
-             R"({"name":"z","type":"file","uid":3}]})");
+      decode_json_tree(R"({"nodes":[{"name":"z","type":"file","uid":1},{"name":"a","type":"file","uid":2},)"
+                       R"({"name":"z","type":"file","uid":3}]})");
   ASSERT_EQ(tree->size(), 2U);
   EXPECT_EQ(tree->node(1).uid, 1U);
 }
@@ -220,7 +222,7 @@ TEST(Tree, NoCutOfATreeDecodes) {
   const std::string text = Json::load("trees")["trees"].items().at(1)["tree"].text();
   const std::size_t whole = text.size() - 1;  // the newline is not missed
   for (std::size_t size = 0; size < whole; ++size) {
-    EXPECT_THROW(decode(text.substr(0, size)), Error) << size << " bytes";
+    EXPECT_THROW(decode_json_tree(text.substr(0, size)), Error) << size << " bytes";
   }
 }
 
@@ -231,7 +233,7 @@ TEST(Tree, AFlippedBitDecodesOrFailsButNothingElse) {
     std::string damaged = text;
     damaged[bit / 8] = static_cast<char>(damaged[bit / 8] ^ (1 << (bit % 8)));
     try {
-      const TreePtr tree = decode(damaged);
+      const TreePtr tree = decode_json_tree(damaged);
       for (std::size_t i = 0; i < tree->size(); ++i) EXPECT_FALSE(tree->node(i).name.empty());
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), Errc::Damaged);

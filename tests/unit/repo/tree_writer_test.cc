@@ -21,7 +21,7 @@ std::string rewritten(std::string_view text) {
   return writer.finish();
 }
 
-std::string replaced(std::string text, std::string_view from, std::string_view to) {
+std::string with_all_replaced(std::string text, std::string_view from, std::string_view to) {
   for (std::size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size())) {
     text.replace(at, from.size(), to);
   }
@@ -31,15 +31,17 @@ std::string replaced(std::string text, std::string_view from, std::string_view t
 // The differences between what the Go releases behind 0.14 and 0.19 write: two escapes, and which names
 // print.
 std::string modernized(std::string text) {
-  text = replaced(std::move(text), "\\u0008", "\\b");
-  text = replaced(std::move(text), "\\u000c", "\\f");
-  text = replaced(std::move(text), R"(\\U0001fae0)", "\xf0\x9f\xab\xa0");
-  return replaced(std::move(text), R"(\\U0001fae8)", "\xf0\x9f\xab\xa8");
+  text = with_all_replaced(std::move(text), "\\u0008", "\\b");
+  text = with_all_replaced(std::move(text), "\\u000c", "\\f");
+  text = with_all_replaced(std::move(text), R"(\\U0001fae0)", "\xf0\x9f\xab\xa0");
+  return with_all_replaced(std::move(text), R"(\\U0001fae8)", "\xf0\x9f\xab\xa8");
 }
 
 // A byte that was not UTF-8 was written as an escape and is read as the character U+FFFD, which is written as
 // itself.
-std::string without_losses(std::string text) { return replaced(std::move(text), "\\ufffd", "\xef\xbf\xbd"); }
+std::string without_losses(std::string text) {
+  return with_all_replaced(std::move(text), "\\ufffd", "\xef\xbf\xbd");
+}
 
 TEST(TreeWriter, WritesEveryTreeBackByteForByte) {
   for (const Json& vector : Json::load("trees")["trees"].items()) {

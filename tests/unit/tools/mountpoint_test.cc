@@ -40,7 +40,7 @@ class Mountpoint : public ::testing::Test {
   files::path folder_;
 };
 
-std::string complaint(const std::string& path) {
+std::string refusal(const std::string& path) {
   try {
     resolve_mountpoint(path);
   } catch (const Error& error) {
@@ -56,9 +56,9 @@ TEST_F(Mountpoint, IsResolvedThroughLinks) {
 
 TEST_F(Mountpoint, MustExistAndBeAFolder) {
   std::ofstream(at("file")) << "x";
-  EXPECT_THAT(complaint(at("missing")), HasSubstr("does not exist; make it with mkdir -p"));
-  EXPECT_THAT(complaint(at("file")), HasSubstr("is not a folder"));
-  EXPECT_THAT(complaint(at("file/below")), HasSubstr("is not a folder"));
+  EXPECT_THAT(refusal(at("missing")), HasSubstr("does not exist; make it with mkdir -p"));
+  EXPECT_THAT(refusal(at("file")), HasSubstr("is not a folder"));
+  EXPECT_THAT(refusal(at("file/below")), HasSubstr("is not a folder"));
 }
 
 TEST_F(Mountpoint, MayNotOverlapTheRepository) {
