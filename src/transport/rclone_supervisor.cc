@@ -119,20 +119,31 @@ void RcloneSupervisor::run_once() {
     if (first) return fail_first({Errc::Unavailable, end});
     log_.warning(end + "; it is started again");
   } catch (const Error& error) {
-    disconnect(error.what());
-    bool first = false;
-    {
-      std::lock_guard lock(mutex_);
-      pid_ = 0;
-      first = !answered_;
-    }
-    if (first) return fail_first(error);
-    log_.warning(error.what());
-    refuse_waiting({Errc::Unavailable, error.what()});
+    could_not_run(error);
+  } catch (const std::exception& failure) {  // no memory, no thread
+    could_not_run({Errc::Io, command_.program + " cannot be served: " + failure.what()});
   }
 }
 
+void RcloneSupervisor::could_not_run(const Error& error) {
+  disconnect(error.what());
+  bool first = false;
+  {
+    std::lock_guard lock(mutex_);
+    pid_ = 0;
+    first = !answered_;
+  }
+  if (first) return fail_first(error);
+  log_.warning(error.what());
+  refuse_waiting({Errc::Unavailable, error.what()});
+}
+
 void RcloneSupervisor::connect(RcloneProcess& process) {
+  {
+    // Before there is a connection: one that ends at once says so while it is being made.
+    std::lock_guard lock(mutex_);
+    connection_closed_ = false;
+  }
   auto connection = std::make_unique<H2Connection>(process.take_stdout(), process.take_stdin(),
                                                    limits_.connection, [this](const Error& reason) {
                                                      std::lock_guard lock(mutex_);
@@ -144,7 +155,6 @@ void RcloneSupervisor::connect(RcloneProcess& process) {
   pid_ = process.pid();
   started_ = Clock::now();
   ++starts_;
-  connection_closed_ = false;
   connection_ = std::move(connection);
   for (Waiting& next : waiting_) connection_->send(std::move(next.request), std::move(next.done));
   waiting_.clear();

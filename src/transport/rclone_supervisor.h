@@ -63,6 +63,7 @@ class RcloneSupervisor : public HttpChannel {
 
   void loop();
   void run_once();
+  void could_not_run(const Error& error);
   void watch(RcloneProcess& process);
   bool wait(RcloneProcess& process, std::chrono::milliseconds timeout) const;
   void connect(RcloneProcess& process);
