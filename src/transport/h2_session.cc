@@ -231,6 +231,7 @@ ByteView H2Session::next_output() {
   const std::uint8_t* data = nullptr;
   const ssize_t size = nghttp2_session_mem_send(impl_->session, &data);
   if (size < 0) impl_->break_with(nghttp2_strerror(static_cast<int>(size)));
+  if (size <= 0) impl_->run_completions();  // of streams that ended unsent: nobody may come back to us soon
   return size > 0 ? ByteView(data, static_cast<std::size_t>(size)) : ByteView();
 }
 
