@@ -174,8 +174,12 @@ std::vector<FileInfo> list_files(const std::string& folder) {
     if (entry == nullptr) break;
     if (!is_storage_name(entry->d_name)) continue;
     struct stat info {};
-    // A file that another client removed since is left out, and so is anything that is no file.
-    if (::fstatat(::dirfd(dir.get()), entry->d_name, &info, 0) != 0 || !S_ISREG(info.st_mode)) continue;
+    if (::fstatat(::dirfd(dir.get()), entry->d_name, &info, 0) != 0) {
+      // Another client removed it since. Any other failure must not look like a file that is not there.
+      if (errno == ENOENT) continue;
+      throw system_error(errno, "list " + folder + "/" + entry->d_name);
+    }
+    if (!S_ISREG(info.st_mode)) continue;
     files.push_back({entry->d_name, static_cast<std::uint64_t>(info.st_size)});
   }
   if (errno != 0) throw system_error(errno, "list " + folder);

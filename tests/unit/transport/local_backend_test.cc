@@ -90,6 +90,16 @@ TEST_F(LocalBackendTest, ADiskThatWentAwayIsAnOutageNotAnEmptyRepository) {
   EXPECT_EQ(code_of([&] { list(backend_, FileType::Snapshot); }), Errc::Unavailable);
 }
 
+TEST_F(LocalBackendTest, AFileThatCannotBeLookedAtFailsTheListInsteadOfMissingFromIt) {
+  fs::create_directories(folder_.file("index"));
+  const std::string path = folder_.file("index/" + numbered_file(FileType::Index, 1).name);
+  fs::create_symlink("nowhere", path);
+  EXPECT_TRUE(list(backend_, FileType::Index).empty());
+  fs::remove(path);
+  fs::create_symlink(path, path);
+  EXPECT_EQ(code_of([&] { list(backend_, FileType::Index); }), Errc::Io);
+}
+
 TEST_F(LocalBackendTest, PacksInTheWrongFolderAreNotListed) {
   save(backend_, pack_, bytes(10));
   fs::create_directory(folder_.file("data/ff"));
