@@ -74,7 +74,8 @@ void readlink(fuse_req_t req, fuse_ino_t node) {
   });
 }
 
-// Who may enter is the kernel's to decide (default_permissions); what is left is what nobody may.
+// Who may enter is the kernel's to decide (default_permissions); what is left is what not even root may:
+// write here, and run what is no program. Any folder can be entered.
 void access(fuse_req_t req, fuse_ino_t node, int mask) {
   answer(req, [&] {
     const auto entry = context_of(req).vfs.attributes(node);
@@ -83,7 +84,8 @@ void access(fuse_req_t req, fuse_ino_t node, int mask) {
       error = ESTALE;
     } else if ((mask & W_OK) != 0) {
       error = EROFS;
-    } else if ((mask & X_OK) != 0 && (entry->attributes.st_mode & 0111U) == 0) {
+    } else if ((mask & X_OK) != 0 && !S_ISDIR(entry->attributes.st_mode) &&
+               (entry->attributes.st_mode & 0111U) == 0) {
       error = EACCES;
     }
     fuse_reply_err(req, error);

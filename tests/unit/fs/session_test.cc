@@ -137,6 +137,18 @@ TEST_F(SessionTest, ShowsFilesAndTheirContent) {
   EXPECT_EQ(content_of(mounted / ".status"), "all is well\n");
 }
 
+TEST_F(SessionTest, AFolderWithoutAnyPermissionsCanBeEnteredAsRootCould) {
+  auto closed = repository_.folder("closed", {repository_.file("inside", "deep")});
+  closed.mode = 0;
+  auto text = repository_.file("text", "no program");
+  text.mode = 0644;
+  add({closed, text});
+  Mounted mounted(repository_);
+  EXPECT_EQ(access((mounted / latest_ + "closed").c_str(), R_OK | X_OK), 0) << errno;
+  EXPECT_EQ(access((mounted / latest_ + "text").c_str(), X_OK), -1);
+  EXPECT_EQ(errno, EACCES);
+}
+
 TEST_F(SessionTest, ShowsAllThatWasRecordedOfEveryType) {
   FakeNode file = repository_.file("file", "content");
   file.mode = 06755;
