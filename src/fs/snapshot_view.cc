@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "fs/snapshot_view.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 
 namespace restic::fs {
@@ -28,6 +30,7 @@ void SnapshotView::load() {
   {
     std::unique_lock lock(mutex_);
     turn_.wait(lock, [this] { return !loading_; });
+    if (stopping_) return;
     loading_ = true;
     shown = shown_;
     before = dirs_;
@@ -54,10 +57,15 @@ void SnapshotView::load() {
       dirs_ = after;
       shown_ = std::move(shown);
       changed = changed_;
+      telling_ += changed ? 1 : 0;
     }
   }
   finish_load();
-  if (changed) changed(*before, *after);
+  if (!changed) return;
+  changed(*before, *after);
+  std::lock_guard lock(mutex_);
+  --telling_;
+  turn_.notify_all();
 }
 
 void SnapshotView::finish_load() {
@@ -84,6 +92,9 @@ void SnapshotView::stop() {
     turn_.notify_all();
   }
   if (thread_.joinable()) thread_.join();
+  std::unique_lock lock(mutex_);
+  changed_ = nullptr;
+  turn_.wait(lock, [this] { return telling_ == 0; });
 }
 
 SnapshotDirsPtr SnapshotView::dirs() {
@@ -101,7 +112,8 @@ SnapshotDirsPtr SnapshotView::dirs() {
 void SnapshotView::keep_fresh() {
   std::unique_lock lock(mutex_);
   while (!stopping_) {
-    const bool resting = Clock::now() - last_look_ > kRefreshesToRest * options_.refresh;
+    const auto attention = std::max<Clock::duration>(kRefreshesToRest * options_.refresh, kPatience);
+    const bool resting = Clock::now() - last_look_ > attention;
     if (resting) {
       turn_.wait(lock);
       continue;

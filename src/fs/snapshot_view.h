@@ -34,6 +34,7 @@ class SnapshotView {
   // Starts the thread; `changed` is called after every load that changed something, by the thread that
   // loaded.
   void start(Changed changed);
+  // Ends the thread. `changed` is not running and is not called again; load() does nothing any more.
   void stop();
 
   // The folders as known, never null. Blocks for two seconds at most, and only after a rest.
@@ -53,6 +54,7 @@ class SnapshotView {
   SnapshotDirsPtr dirs_;
   std::vector<repo::Id> shown_;  // ids of the list that dirs_ was made of
   Changed changed_;
+  unsigned telling_ = 0;  // calls of `changed` under way
   bool loading_ = false;
   bool started_ = false, stopping_ = false;
   std::uint64_t loads_ = 0;  // finished, well or not

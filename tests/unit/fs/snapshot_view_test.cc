@@ -53,6 +53,17 @@ TEST_F(SnapshotViewTest, FindsANewSnapshotByItself) {
   repository_.wait_until([&] { return shown(view) == 1; });
 }
 
+TEST_F(SnapshotViewTest, LooksBringNewsAlsoWhenTheListMayNotGrowOldAtAll) {
+  options_.refresh = 0ms;
+  SnapshotView view(repository_, options_, repository_.log());
+  view.load();
+  view.start({});
+  add_snapshot(1);
+  repository_.wait_until([&] { return shown(view) == 1; });
+  add_snapshot(2);
+  repository_.wait_until([&] { return shown(view) == 2; });
+}
+
 TEST_F(SnapshotViewTest, GoesOnAfterAnOutage) {
   options_.refresh = 1ms;
   SnapshotView view(repository_, options_, repository_.log());
@@ -92,6 +103,17 @@ TEST_F(SnapshotViewTest, TellsWhatChangedAfterItShows) {
   add_snapshot(1);
   view.load();
   EXPECT_EQ(told, 1U);
+}
+
+TEST_F(SnapshotViewTest, AsksAndTellsNobodyOnceItWasStopped) {
+  SnapshotView view(repository_, options_, repository_.log());
+  view.load();
+  view.start([](const SnapshotDirs&, const SnapshotDirs&) { ADD_FAILURE() << "nobody listens any more"; });
+  view.stop();
+  add_snapshot(1);
+  const auto listings = repository_.listings();
+  view.load();
+  EXPECT_EQ(repository_.listings(), listings);
 }
 
 }  // namespace
