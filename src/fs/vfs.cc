@@ -39,6 +39,7 @@ void Vfs::start(std::function<void(NodeId, const std::string&)> changed) {
 
 void Vfs::shut_down() {
   impl_->stopping = true;
+  impl_->repository.stop_reading();
   impl_->folders.view().stop();
 }
 

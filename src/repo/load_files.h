@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <stop_token>
 
 #include "repo/cpu_pool.h"
 #include "transport/backend.h"
@@ -14,8 +15,10 @@ namespace restic::repo {
 // Loads whole files, as many at once as the backend makes useful, and hands each to `each(position, content
 // or error)` on a pool thread, in no order and several at a time. At most twice the backend's parallelism are
 // in memory; a file of more than `limit` bytes is an error. Blocks until all are handled. `each` must not
-// throw.
+// throw. Throws Cancelled as soon as `stop` is asked for: loads under way are abandoned, `each` is not called
+// any more.
 void load_files(transport::Backend& backend, CpuPool& pool, std::span<const transport::FileName> files,
-                std::uint64_t limit, const std::function<void(std::size_t, Result<Bytes>)>& each);
+                std::uint64_t limit, const std::function<void(std::size_t, Result<Bytes>)>& each,
+                const std::stop_token& stop = {});
 
 }  // namespace restic::repo

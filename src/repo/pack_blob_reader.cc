@@ -107,6 +107,12 @@ PackBlobReader::PackBlobReader(transport::Backend& backend, const Crypto& crypto
       refresher_(std::make_unique<IndexRefresher>(source_.refresh, options.refresh_pause, log)) {}
 
 PackBlobReader::~PackBlobReader() {
+  stop();
+  gate_->close();  // whoever is inside may still ask the refresher
+  refresher_.reset();
+}
+
+void PackBlobReader::stop() {
   std::unordered_map<BlobKey, FlightPtr, BlobKeyHash> flights;
   {
     std::lock_guard lock(mutex_);
@@ -115,8 +121,6 @@ PackBlobReader::~PackBlobReader() {
   }
   loader_.stop();
   for (const auto& [key, flight] : flights) flight->slot->complete(closing());
-  refresher_.reset();
-  gate_->close();
 }
 
 BlobPtr PackBlobReader::cached(const BlobKey& key) {
@@ -267,7 +271,9 @@ void PackBlobReader::decode(const Landing& landing, std::size_t first, std::size
 void PackBlobReader::divert(const FlightPtr& flight, const BlobPlace& place, const Error& error) {
   if (!flight->first_error) flight->first_error = in_pack(flight->key, place, error);
   if (!worth_another_try(error)) return finish(flight, *flight->first_error);
-  if (error.code() == Errc::Damaged && !flight->alone_tried) return load_alone(flight, place);
+  // A bad sector under one blob fails the whole range, and so does a pack that ends within it.
+  const bool may_be_neighbours = error.code() == Errc::Damaged || error.code() == Errc::Io;
+  if (may_be_neighbours && !flight->alone_tried) return load_alone(flight, place);
   flight->failed.push_back(place);
   if (!flight->untried.empty()) {
     const BlobPlace next = flight->untried.back();

@@ -50,9 +50,10 @@ class PackBlobReader : public BlobReader {
   // All references must outlive the reader.
   PackBlobReader(transport::Backend& backend, const Crypto& crypto, CpuPool& pool, Log& log,
                  IndexSource source, const BlobReaderOptions& options);
-  // Fails every slot that is not ready with Cancelled at once; waits for decoding and a refresh under way,
-  // not for loads.
+  // As stop(); waits for decoding and a refresh under way, not for loads.
   ~PackBlobReader() override;
+  // Fails every slot that is not ready, and all that are asked for later, with Cancelled. Does not block.
+  void stop();
   PackBlobReader(const PackBlobReader&) = delete;
   PackBlobReader& operator=(const PackBlobReader&) = delete;
 

@@ -63,11 +63,15 @@ class Repository {
   virtual void refresh_index() = 0;
 
   // Lists and loads the snapshots; files read once are kept. The index that index() returns afterwards knows
-  // their blobs. Blocks on the network. Throws only when the list itself cannot be had: one bad file is
-  // `unreadable`, not a failure.
+  // their blobs. Blocks on the network. Throws when the list itself cannot be had, or the storage goes away:
+  // one bad file is `unreadable`, not a failure.
   virtual SnapshotList snapshots() = 0;
   // What the repository had when it was opened: saves a mount the round trip of listing them again.
   virtual SnapshotList snapshots_at_open() { return snapshots(); }
+
+  // Whoever waits in tree(), snapshots() or for a blob gets Cancelled soon, and so does whoever comes later.
+  // For writers all goes on. Does not block.
+  virtual void stop_reading() = 0;
 
   virtual BlobReader& blobs() = 0;
   // A decoded tree, one copy however many snapshots share it, from a byte-bounded cache. Blocks like

@@ -12,19 +12,51 @@
 #include "transport/blocking.h"
 
 namespace restic::repo {
+namespace {
+
+// Says that nobody could be asked, and nothing about a file.
+bool says_nobody_answers(Errc code) {
+  return code == Errc::Unavailable || code == Errc::Timeout || code == Errc::Cancelled;
+}
+
+}  // namespace
+
 SnapshotStore::SnapshotStore(const Crypto& crypto, unsigned version, CpuPool& pool, Log& log, CacheLog* cache)
     : crypto_(crypto), version_(version), pool_(pool), log_(log), cache_(cache) {}
 
-SnapshotList SnapshotStore::load(transport::Backend& backend) {
+SnapshotList SnapshotStore::load(transport::Backend& backend, const std::stop_token& stop) {
   loading_.run([&] {
     std::vector<transport::FileName> missing =
-        forget_vanished(transport::list(backend, transport::FileType::Snapshot));
+        forget_vanished(transport::list(backend, transport::FileType::Snapshot, stop));
     take_from_cache(missing);
-    load_files(backend, pool_, missing, kMaxSnapshotFile, [&](std::size_t position, Result<Bytes> content) {
-      add(missing[position], std::move(content));
-    });
+    load_all(backend, missing, stop);
   });
   return list();
+}
+
+// The first outage ends it: the other files would only wait for the same.
+void SnapshotStore::load_all(transport::Backend& backend, std::span<const transport::FileName> files,
+                             const std::stop_token& stop) {
+  std::stop_source over;
+  const std::stop_callback also_over(stop, [&over] { over.request_stop(); });
+  std::mutex mutex;
+  std::optional<Error> outage;
+  const auto take = [&](std::size_t position, Result<Bytes> content) {
+    if (content.ok() || !says_nobody_answers(content.error().code())) {
+      return add(files[position], std::move(content));
+    }
+    {
+      std::lock_guard lock(mutex);
+      if (!outage) outage = content.error();
+    }
+    over.request_stop();
+  };
+  try {
+    load_files(backend, pool_, files, kMaxSnapshotFile, take, over.get_token());
+  } catch (const Error&) {
+    if (!outage) throw;
+  }
+  if (outage) throw Error(*outage);
 }
 
 std::vector<transport::FileName> SnapshotStore::forget_vanished(

@@ -4,6 +4,8 @@
 #include <memory>
 #include <mutex>
 #include <set>
+#include <span>
+#include <stop_token>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -26,8 +28,10 @@ class SnapshotStore {
   SnapshotStore(const Crypto& crypto, unsigned version, CpuPool& pool, Log& log, CacheLog* cache);
 
   // Lists the files and loads those not known yet, many at once. Concurrent calls share a run. Blocks on the
-  // network. Throws what listing throws.
-  SnapshotList load(transport::Backend& backend);
+  // network. Throws what listing throws, an outage during the loads (a snapshot that could not be asked for
+  // is not unreadable, and must not look as if it were not there), and Cancelled as soon as `stop` is asked
+  // for.
+  SnapshotList load(transport::Backend& backend, const std::stop_token& stop = {});
   // What the last load found.
   SnapshotList list() const;
 
@@ -36,6 +40,8 @@ class SnapshotStore {
 
   std::vector<transport::FileName> forget_vanished(const std::vector<transport::FileInfo>& files);
   void take_from_cache(std::vector<transport::FileName>& missing);
+  void load_all(transport::Backend& backend, std::span<const transport::FileName> files,
+                const std::stop_token& stop);
   void add(const transport::FileName& file, Result<Bytes> content);
 
   const Crypto& crypto_;

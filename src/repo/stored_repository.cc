@@ -49,6 +49,11 @@ StoredRepository::StoredRepository(const Room& room, std::unique_ptr<Crypto> cry
 
 StoredRepository::~StoredRepository() { stop_.request_stop(); }
 
+void StoredRepository::stop_reading() {
+  stop_reading_.request_stop();
+  blobs_->stop();  // trees come from blobs
+}
+
 std::shared_ptr<const Index> StoredRepository::index() const {
   std::lock_guard lock(mutex_);
   return index_;
@@ -68,7 +73,7 @@ void StoredRepository::refresh_index() {
 }
 
 SnapshotList StoredRepository::snapshots() {
-  SnapshotList list = snapshots_.load(backend_);
+  SnapshotList list = snapshots_.load(backend_, stop_reading_.get_token());
   refresh_index_for(list);
   return list;
 }

@@ -46,6 +46,7 @@ class StoredRepository final : public Repository {
   void refresh_index() override;
   SnapshotList snapshots() override;
   SnapshotList snapshots_at_open() override { return snapshots_at_open_; }
+  void stop_reading() override;
   BlobReader& blobs() override { return *blobs_; }
   TreePtr tree(const Id& id) override { return trees_->tree(id); }
   TreePtr cached_tree(const Id& id) override { return trees_->cached(id); }
@@ -59,7 +60,8 @@ class StoredRepository final : public Repository {
   Log& log_;
   const std::unique_ptr<Crypto> crypto_;
   const Config config_;
-  std::stop_source stop_;
+  std::stop_source stop_;          // of everything
+  std::stop_source stop_reading_;  // of snapshots()
 
   LocalCache local_cache_;
   LogIndexCache index_cache_;

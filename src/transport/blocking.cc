@@ -12,8 +12,8 @@ Bytes load_range(Backend& backend, const FileName& file, ByteRange range) {
       [&](LoadDone done) { backend.load_range(file, range, Urgency::Demand, std::move(done)); });
 }
 
-std::vector<FileInfo> list(Backend& backend, FileType type) {
-  return await<std::vector<FileInfo>>([&](ListDone done) { backend.list(type, std::move(done)); });
+std::vector<FileInfo> list(Backend& backend, FileType type, const std::stop_token& stop) {
+  return await<std::vector<FileInfo>>([&](ListDone done) { backend.list(type, std::move(done)); }, stop);
 }
 
 void save(Backend& backend, const FileName& file, SharedBytes content) {

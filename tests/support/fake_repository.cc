@@ -299,6 +299,8 @@ repo::SnapshotList FakeRepository::snapshots() {
   return list;
 }
 
+void FakeRepository::stop_reading() { fail_with(Error(Errc::Cancelled, "reading was stopped")); }
+
 repo::TreePtr FakeRepository::tree(const repo::Id& id) {
   std::lock_guard lock(mutex_);
   if (const auto known = tree_cache_.find(id); known != tree_cache_.end()) return known->second;

@@ -81,6 +81,7 @@ class FakeRepository final : public repo::Repository, private repo::BlobReader {
   std::shared_ptr<const repo::Index> index() const override;
   void refresh_index() override;
   repo::SnapshotList snapshots() override;
+  void stop_reading() override;
   repo::BlobReader& blobs() override { return *this; }
   repo::TreePtr tree(const repo::Id& id) override;
   repo::TreePtr cached_tree(const repo::Id& id) override;

@@ -212,6 +212,21 @@ TEST_F(PackBlobReaderTest, TheRestOfATruncatedPackStaysReadable) {
   EXPECT_THAT(error.what(), testing::HasSubstr("data/" + pack.hex()));
 }
 
+TEST_F(PackBlobReaderTest, ABadSectorSpoilsOnlyTheBlobThatIsOnIt) {
+  const auto keys = add_many(1, 4, 10 * kKiB);
+  packs_.close();
+  start();
+  const std::uint64_t bad = packs_.packs()[0].blobs[2].offset + 100;
+  backend_.set_hook([bad](const Call& call) {
+    const bool touches = call.kind == Call::Kind::LoadRange && call.range.offset <= bad &&
+                         bad < call.range.offset + call.range.length;
+    return touches ? fail_with(Errc::Io) : Fault{};
+  });
+  const auto slots = reader_->request(keys, Urgency::Demand);
+  for (const std::uint32_t good : {0U, 1U, 3U}) expect_content(slots[good]->wait(), 1 + good, 10 * kKiB);
+  EXPECT_EQ(load_error(keys[2]).code(), Errc::Io);
+}
+
 TEST_F(PackBlobReaderTest, AnotherCopyIsReadWhenOneIsDamaged) {
   const BlobKey key = packs_.add_numbered(1, 10 * kKiB);
   const Id first = packs_.close();

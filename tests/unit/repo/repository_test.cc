@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <future>
 #include <map>
 #include <string>
 
@@ -330,6 +331,49 @@ TEST_F(RepositoryTest, DamagedPacksLeaveTheRestReadable) {
     EXPECT_THAT(damage.message, testing::HasSubstr(name));
     backend_.put({FileType::Pack, name}, whole);
   }
+}
+
+TEST_F(RepositoryTest, AnOutageIsNotAShorterListOfSnapshots) {
+  const MiniRepo mini = MiniRepo::of_version(2);
+  put_all(backend_, mini);
+  const auto repository = open(mini.password);
+  const std::size_t before = repository->snapshots().snapshots.size();
+  const FileName added = test::numbered_file(FileType::Snapshot, 1);
+  backend_.put(added, Bytes(100));
+  backend_.set_hook([](const Call& call) -> Fault {
+    if (call.kind != Call::Kind::Load || call.file.type != FileType::Snapshot) return {};
+    return {.fail = Error(Errc::Unavailable, "injected"), .fail_after = {}, .truncate = {}};
+  });
+  EXPECT_THROW(repository->snapshots(), Error);
+  backend_.set_hook({});
+  const SnapshotList list = repository->snapshots();
+  EXPECT_EQ(list.snapshots.size(), before);
+  EXPECT_EQ(list.unreadable.size(), 1U);
+}
+
+TEST_F(RepositoryTest, NobodyWaitsForADeadStorageOnceReadingIsStopped) {
+  const MiniRepo mini = MiniRepo::of_version(2);
+  put_all(backend_, mini);
+  const auto repository = open(mini.password);
+  const Id root = repository->snapshots().snapshots[0].tree;
+  backend_.set_hook(
+      [](const Call&) -> Fault { return {.fail = {}, .fail_after = {}, .truncate = {}, .hang = true}; });
+  const auto code_of = [](const auto& call) {
+    try {
+      call();
+    } catch (const Error& error) {
+      return error.code();
+    }
+    return Errc::Usage;  // none
+  };
+  auto reader = std::async(std::launch::async, [&] { return code_of([&] { repository->tree(root); }); });
+  auto lister = std::async(std::launch::async, [&] { return code_of([&] { repository->snapshots(); }); });
+  backend_.wait_for_hung(2);
+  repository->stop_reading();
+  EXPECT_EQ(reader.get(), Errc::Cancelled);
+  EXPECT_EQ(lister.get(), Errc::Cancelled);
+  EXPECT_EQ(code_of([&] { repository->tree(root); }), Errc::Cancelled);
+  EXPECT_EQ(code_of([&] { repository->snapshots(); }), Errc::Cancelled);
 }
 
 }  // namespace
