@@ -27,10 +27,13 @@ void RcloneBackend::wait_until_it_answers() {
   try {
     await<Unit>([this](StatusDone done) { rest_->probe(std::move(done)); });
   } catch (const Error& error) {
-    if (error.code() != Errc::Unavailable && error.code() != Errc::Usage) throw;
-    const std::optional<Error> reason = rclone_->first_failure();
-    if (!reason || reason->code() == Errc::Usage) throw Error(reason.value_or(error));
-    throw Error(reason->code(), "cannot open " + remote_ + ": " + reason->what());
+    if (error.code() == Errc::Timeout) {
+      throw Error(error.code(), "cannot open " + remote_ + ": rclone gives no answer");
+    }
+    if (error.code() != Errc::Unavailable) throw;
+    const Error reason = rclone_->first_failure().value_or(error);
+    if (reason.code() == Errc::Usage) throw Error(reason);
+    throw Error(reason.code(), "cannot open " + remote_ + ": " + reason.what());
   }
 }
 

@@ -60,8 +60,9 @@ void RcloneSupervisor::send(HttpRequest request, HttpDone done) {
 }
 
 std::optional<Error> RcloneSupervisor::first_failure() const {
+  const auto longest_end = kDrainTime + 3 * limits_.patience;
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] {
+  changed_.wait_for(lock, longest_end, [this] {
     const bool answering = connection_ && connection_->answers() > 0;
     return first_failure_ || answered_ || answering || stopping_;
   });

@@ -46,7 +46,8 @@ class RcloneSupervisor : public HttpChannel {
   void send(HttpRequest request, HttpDone done) override;
 
   // Why the first rclone ended without a single answer; no other is started then. Blocks until that is known:
-  // call it when the first request failed with Unavailable. Empty when rclone did answer before.
+  // call it when the first request failed with Unavailable. Empty when rclone did answer before, or refused
+  // the request and lives on.
   std::optional<Error> first_failure() const;
 
   // "pid 123, up 120 s, 0 restarts".
