@@ -46,8 +46,8 @@ StagedNodePtr StagedNodes::make_top(NodeId id, UniqueFd folder, const struct sta
   auto node = std::make_shared<StagedNode>();
   node->id = id;
   node->key = {status.st_dev, status.st_ino};
-  node->gate = std::make_shared<TrayGate>();
-  node->fd = std::make_shared<const UniqueFd>(std::move(folder));
+  node->gate_ = std::make_shared<TrayGate>();
+  node->fd_ = std::make_shared<const UniqueFd>(std::move(folder));
   return node;
 }
 
@@ -60,16 +60,16 @@ StagedNodePtr StagedNodes::remember(const StagedNodePtr& parent, std::string_vie
     node = std::make_shared<StagedNode>();
     node->id = kBranchBit | ++last_id_;
     node->key = key;
-    node->gate = parent->gate;
+    node->gate_ = parent->gate_;
     by_id_.emplace(node->id, node);
   }
   // A file without a name of its own keeps its descriptor: it may have been unlinked once and found by a
   // second link.
-  if (!node->parent && !node->fd) {
-    node->parent = parent;
-    node->name = name;
+  if (!node->parent_ && !node->fd_) {
+    node->parent_ = parent;
+    node->name_ = name;
   }
-  ++node->lookups;
+  ++node->lookups_;
   return node;
 }
 
@@ -91,8 +91,8 @@ void StagedNodes::forget(NodeId id, std::uint64_t lookups) {
   const auto found = by_id_.find(id);
   if (found == by_id_.end()) return;
   StagedNode& node = *found->second;
-  node.lookups -= std::min(lookups, node.lookups);
-  if (node.lookups > 0) return;
+  node.lookups_ -= std::min(lookups, node.lookups_);
+  if (node.lookups_ > 0) return;
   last = found->second;
   by_key_.erase(node.key);
   by_id_.erase(found);
@@ -104,12 +104,12 @@ SharedFd StagedNodes::fd(const StagedNodePtr& node) {
   SharedFd fd;
   {
     const std::lock_guard lock(mutex_);
-    for (StagedNodePtr at = node; at; at = at->parent) {
-      if (at->fd) {
-        fd = at->fd;
+    for (StagedNodePtr at = node; at; at = at->parent_) {
+      if (at->fd_) {
+        fd = at->fd_;
         break;
       }
-      closed.emplace_back(at, at->name);
+      closed.emplace_back(at, at->name_);
     }
   }
   if (!fd) {
@@ -136,16 +136,16 @@ SharedFd StagedNodes::fd(const StagedNodePtr& node) {
 void StagedNodes::keep_fd(const StagedNodePtr& node, SharedFd fd) {
   std::vector<SharedFd> closing;  // closed after the lock is given back
   const std::lock_guard lock(mutex_);
-  if (node->fd) return;
-  node->fd = std::move(fd);
+  if (node->fd_) return;
+  node->fd_ = std::move(fd);
   with_fd_.push_back(node);
   for (std::size_t looked = 0; with_fd_.size() > fd_budget_ && looked < 16; ++looked) {
     const std::weak_ptr<StagedNode> oldest = std::move(with_fd_.front());
     with_fd_.pop_front();
     const StagedNodePtr candidate = oldest.lock();
     if (!candidate) continue;
-    if (candidate->parent && candidate != node) {
-      closing.push_back(std::exchange(candidate->fd, nullptr));
+    if (candidate->parent_ && candidate != node) {
+      closing.push_back(std::exchange(candidate->fd_, nullptr));
     } else {
       with_fd_.push_back(oldest);
     }
@@ -154,7 +154,7 @@ void StagedNodes::keep_fd(const StagedNodePtr& node, SharedFd fd) {
 
 std::shared_ptr<TrayGate> StagedNodes::gate(const StagedNodePtr& node) const {
   const std::lock_guard lock(mutex_);
-  return node->gate;
+  return node->gate_;
 }
 
 void StagedNodes::name_goes(const StagedNodePtr& parent, std::string_view name, const FileKey& key) {
@@ -162,14 +162,14 @@ void StagedNodes::name_goes(const StagedNodePtr& parent, std::string_view name, 
   if (!node) return;
   {
     const std::lock_guard lock(mutex_);
-    if (node->parent != parent || node->name != name) return;
+    if (node->parent_ != parent || node->name_ != name) return;
   }
   const SharedFd pinned = fd(node);
   const std::lock_guard lock(mutex_);
-  if (!node->fd) node->fd = pinned;
-  if (node->parent == parent && node->name == name) {
-    node->parent = nullptr;
-    node->name.clear();
+  if (!node->fd_) node->fd_ = pinned;
+  if (node->parent_ == parent && node->name_ == name) {
+    node->parent_ = nullptr;
+    node->name_.clear();
   }
 }
 
@@ -177,17 +177,17 @@ void StagedNodes::name_is(const StagedNodePtr& parent, std::string_view name, co
   const std::lock_guard lock(mutex_);
   const auto found = by_key_.find(key);
   if (found == by_key_.end()) return;
-  found->second->parent = parent;
-  found->second->name = name;
+  found->second->parent_ = parent;
+  found->second->name_ = name;
 }
 
 void StagedNodes::change_tray(const StagedNodePtr& node, const StagedNodePtr& top) {
   const SharedFd pinned = fd(node);
   const std::lock_guard lock(mutex_);
-  if (!node->fd) node->fd = pinned;
-  node->parent = nullptr;
-  node->name.clear();
-  node->gate = top->gate;
+  if (!node->fd_) node->fd_ = pinned;
+  node->parent_ = nullptr;
+  node->name_.clear();
+  node->gate_ = top->gate_;
 }
 
 std::size_t StagedNodes::size() const {

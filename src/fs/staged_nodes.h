@@ -62,12 +62,12 @@ struct StagedNode {
 
  private:
   friend class StagedNodes;
-  std::shared_ptr<TrayGate> gate;
+  std::shared_ptr<TrayGate> gate_;
   // How to find it again when its descriptor was closed to save descriptors; no parent: it cannot be closed.
-  StagedNodePtr parent;
-  std::string name;
-  SharedFd fd;  // O_PATH; may be null
-  std::uint64_t lookups = 0;
+  StagedNodePtr parent_;
+  std::string name_;
+  SharedFd fd_;  // O_PATH; may be null
+  std::uint64_t lookups_ = 0;
 };
 
 // The nodes of `new/`: id to file and back. Keeps at most about `fd_budget` descriptors open for nodes that

@@ -77,6 +77,7 @@ Timestamp wall_time(const Clock& clock) {
 std::vector<std::string> default_paths(const std::vector<std::string>& names) {
   if (names.size() > kMaxPaths) return {"/"};
   std::vector<std::string> paths;
+  paths.reserve(names.size());
   for (const std::string& name : names) paths.push_back("/" + name);
   return paths;
 }
@@ -166,7 +167,7 @@ void Archiver::Impl::store_one_ahead(const UniqueFd& fd) {
 }
 
 Snapshot Archiver::archive(int folder_fd, const ArchiveOptions& options, ArchiveProgress& progress,
-                           std::stop_token stop) {
+                           const std::stop_token& stop) {
   Impl& impl = *impl_;
   if (std::optional<Snapshot> earlier = impl.find_earlier(options.earlier_snapshot)) return *earlier;
   Counter counter(progress);

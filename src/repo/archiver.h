@@ -82,7 +82,7 @@ class Archiver {
   // restic does. The new blobs are in the repository's index files; Repository::refresh_index() makes them
   // readable here.
   Snapshot archive(int folder_fd, const ArchiveOptions& options, ArchiveProgress& progress,
-                   std::stop_token stop);
+                   const std::stop_token& stop);
 
  private:
   struct Impl;

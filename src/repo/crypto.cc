@@ -21,7 +21,7 @@ using Mac = std::array<std::uint8_t, kMacSize>;
 using Iv = std::span<const std::uint8_t, kIvSize>;
 
 // What one pass works on: small enough to be in the L1 or L2 cache still when the cipher follows the MAC.
-constexpr std::size_t kSlice = 32 * 1024;
+constexpr std::size_t kSlice = std::size_t{32} * 1024;
 
 struct Algorithms {
   EVP_CIPHER* aes256_ctr = EVP_CIPHER_fetch(nullptr, "AES-256-CTR", nullptr);

@@ -36,7 +36,7 @@ void refuse_if_used(transport::Backend& backend) {
   }
 }
 
-void save(transport::Backend& backend, FileName file, Bytes content) {
+void save(transport::Backend& backend, const FileName& file, Bytes content) {
   transport::save(backend, file, std::make_shared<const Bytes>(std::move(content)));
 }
 

@@ -12,7 +12,7 @@ namespace restic::repo {
 namespace {
 
 // restic's have 440 bytes.
-constexpr std::uint64_t kMaxKeyFileSize = 64 * 1024;
+constexpr std::uint64_t kMaxKeyFileSize = 64U << 10U;
 
 std::vector<std::string> names_in_order(std::vector<transport::FileInfo> files, const std::string& hint) {
   std::vector<std::string> names;
@@ -53,6 +53,7 @@ KeyRing::KeyRing(transport::Backend& backend, const std::string& hint, Log& log)
   }
 
   std::vector<std::future<Result<Bytes>>> loads;
+  loads.reserve(names.size());
   for (const std::string& name : names)
     loads.push_back(start_load(backend, {transport::FileType::Key, name}));
   std::string problem;

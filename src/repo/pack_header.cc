@@ -10,7 +10,10 @@ namespace restic::repo {
 namespace {
 
 // The type byte of an entry: what the blob is, and whether an uncompressed length follows.
-enum EntryType : std::uint8_t { kData = 0, kTree = 1, kCompressedData = 2, kCompressedTree = 3 };
+constexpr std::uint8_t kData = 0;
+constexpr std::uint8_t kTree = 1;
+constexpr std::uint8_t kCompressedData = 2;
+constexpr std::uint8_t kCompressedTree = 3;
 
 [[noreturn]] void throw_damaged(const std::string& what, const char* why) {
   throw Error(Errc::Damaged, what + ": " + why);

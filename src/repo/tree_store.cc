@@ -97,7 +97,7 @@ TreePtr TreeStore::from_log(const Id& id) {
   const std::optional<Bytes> blob = log_->get(id);
   if (!blob) return nullptr;
   try {
-    const TreePtr tree = decode_tree(*blob);
+    TreePtr tree = decode_tree(*blob);
     cache_.insert(id, tree, tree->memory_bytes(), false);
     return tree;
   } catch (const Error&) {
