@@ -306,8 +306,8 @@ fuse_entry_param entry_param(const Entry& entry) {
 }
 
 const fuse_lowlevel_ops& vfs_operations() {
-  static const fuse_lowlevel_ops operations = make_vfs_operations();
-  return operations;
+  static const fuse_lowlevel_ops kOperations = make_vfs_operations();
+  return kOperations;
 }
 
 }  // namespace restic::fs

@@ -148,6 +148,7 @@ void Session::mount() {
   std::vector<std::string> words{"mount.restic", "-o", impl_->mount_options()};
   if (impl_->options.debug) words.emplace_back("-d");
   std::vector<char*> argv;
+  argv.reserve(words.size());
   for (auto& word : words) argv.push_back(word.data());
   fuse_args args = FUSE_ARGS_INIT(static_cast<int>(argv.size()), argv.data());
   impl_->session = fuse_session_new(&args, &ops, sizeof ops, static_cast<OpsContext*>(impl_.get()));

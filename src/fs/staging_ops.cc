@@ -7,6 +7,7 @@
 
 namespace restic::fs {
 
+// NOLINTNEXTLINE(performance-no-int-to-ptr): FUSE keeps handles as integers
 StagedHandle& handle_of(const fuse_file_info& info) { return *reinterpret_cast<StagedHandle*>(info.fh); }
 
 void keep_handle(Staging& staging, fuse_file_info& info, UniqueFd fd, const StagedNodePtr& node) {
