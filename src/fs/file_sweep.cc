@@ -41,7 +41,7 @@ bool FileSweep::follow(std::uint64_t folder_inode, std::uint32_t position) {
 std::vector<repo::BlobKey> FileSweep::ahead(std::uint64_t room, const FileWalk::CachedTree& cached) {
   std::vector<repo::BlobKey> keys;
   const std::uint64_t window = std::min(kSmallestWindow + 2 * passed_, kLargestWindow);
-  if (waiting_ > window / 2) return keys;
+  if (waiting_ > window / 4 * 3) return keys;
   const std::uint64_t goal = waiting_ + std::min(window - waiting_, room);
   while (waiting_ < goal && expected_.size() < kMostExpected && keys.size() < kMostBlobs) {
     const auto file = walk_.next(cached);

@@ -16,8 +16,8 @@ namespace restic::fs {
 // the further ahead of it is asked. Not thread-safe.
 class FileSweep {
  public:
-  static constexpr std::uint64_t kSmallestWindow = 1ULL << 20U;  // bytes of files
-  static constexpr std::uint64_t kLargestWindow = 16ULL << 20U;
+  static constexpr std::uint64_t kSmallestWindow = 4ULL << 20U;  // bytes of files
+  static constexpr std::uint64_t kLargestWindow = 32ULL << 20U;
 
   explicit FileSweep(FileWalk walk) : walk_(std::move(walk)) {}
 
@@ -26,8 +26,8 @@ class FileSweep {
 
   // What to fetch ahead now, at most `room` bytes of files. Asked in big steps: empty most of the time.
   std::vector<repo::BlobKey> ahead(std::uint64_t room, const FileWalk::CachedTree& cached);
-  // The folder before which it had to stop, since its tree is not in memory.
-  const std::optional<repo::Id>& missing() const { return walk_.missing(); }
+  // As FileWalk::missing.
+  const std::vector<repo::Id>& missing() const { return walk_.missing(); }
   WalkOrder order() const { return walk_.order(); }
 
  private:

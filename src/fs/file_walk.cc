@@ -7,6 +7,11 @@
 #include "fs/inode_number.h"
 
 namespace restic::fs {
+namespace {
+
+bool is_known_folder(const repo::Node& node) { return node.subtree && !node.subtree->is_zero(); }
+
+}  // namespace
 
 FileWalk::FileWalk(const std::vector<Place>& path, WalkOrder order) : order_(order) {
   for (const Place& place : path) {
@@ -19,7 +24,7 @@ FileWalk::FileWalk(const std::vector<Place>& path, WalkOrder order) : order_(ord
 }
 
 std::optional<FileWalk::File> FileWalk::next(const CachedTree& cached) {
-  missing_.reset();
+  missing_.clear();
   while (!levels_.empty()) {
     Level& level = levels_.back();
     if (level.next == level.positions.size()) {
@@ -28,10 +33,10 @@ std::optional<FileWalk::File> FileWalk::next(const CachedTree& cached) {
     }
     const std::uint32_t position = level.positions[level.next];
     const repo::Node node = level.folder.tree->node(position);
-    if (node.subtree && !node.subtree->is_zero() && levels_.size() < kMostLevels) {
+    if (is_known_folder(node) && levels_.size() < kMostLevels) {
       repo::TreePtr tree = cached(*node.subtree);
       if (!tree) {
-        missing_ = *node.subtree;
+        missing_ = trees_from(level);
         return std::nullopt;
       }
       ++level.next;
@@ -45,6 +50,15 @@ std::optional<FileWalk::File> FileWalk::next(const CachedTree& cached) {
     if (node.type == repo::NodeType::File) return File{level.folder.inode, position, node};
   }
   return std::nullopt;
+}
+
+std::vector<repo::Id> FileWalk::trees_from(const Level& level) {
+  std::vector<repo::Id> trees;
+  for (std::size_t at = level.next; at < level.positions.size() && trees.size() < kMostMissing; ++at) {
+    const repo::Node node = level.folder.tree->node(level.positions[at]);
+    if (is_known_folder(node)) trees.push_back(*node.subtree);
+  }
+  return trees;
 }
 
 }  // namespace restic::fs

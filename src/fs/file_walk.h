@@ -16,7 +16,8 @@ namespace restic::fs {
 // again. Not thread-safe.
 class FileWalk {
  public:
-  static constexpr std::size_t kMostLevels = 64;  // deeper folders are passed by
+  static constexpr std::size_t kMostLevels = 64;   // deeper folders are passed by
+  static constexpr std::size_t kMostMissing = 64;  // trees
 
   struct File {
     std::uint64_t folder_inode;
@@ -33,9 +34,10 @@ class FileWalk {
   // `path`: the folder to begin in comes last, the folders it lies in before it.
   FileWalk(const std::vector<Place>& path, WalkOrder order);
 
-  // The next file. nullopt: at the end, or before a tree that is not in memory; `missing` tells which.
+  // The next file. nullopt: at the end, or before a tree that is not in memory.
   std::optional<File> next(const CachedTree& cached);
-  const std::optional<repo::Id>& missing() const { return missing_; }
+  // The tree before which it had to stop, then those of the folders that come next to it. Empty: it did not.
+  const std::vector<repo::Id>& missing() const { return missing_; }
   WalkOrder order() const { return order_; }
 
  private:
@@ -45,9 +47,11 @@ class FileWalk {
     std::size_t next = 0;  // in positions
   };
 
+  static std::vector<repo::Id> trees_from(const Level& level);
+
   const WalkOrder order_;
   std::vector<Level> levels_;
-  std::optional<repo::Id> missing_;
+  std::vector<repo::Id> missing_;
 };
 
 }  // namespace restic::fs

@@ -27,7 +27,7 @@ void Neighbourhood::opened(NodeId folder, const repo::TreePtr& tree, std::uint32
     if (reader == nullptr) {
       // A reader may have been ahead of what is known, and its next folder has become known since.
       for (Reader& stuck : readers_) {
-        if (stuck.sweep && stuck.sweep->missing()) advance(stuck, keys, trees);
+        if (keys.empty() && stuck.sweep && !stuck.sweep->missing().empty()) advance(stuck, keys, trees);
       }
       reader = follow(ref->inode, position);
     }
@@ -36,7 +36,8 @@ void Neighbourhood::opened(NodeId folder, const repo::TreePtr& tree, std::uint32
     }
     if (reader != nullptr) {
       reader->used = clock_;
-      advance(*reader, keys, trees);
+      // Once a call: what is about to be asked for has not taken its room yet.
+      if (keys.empty()) advance(*reader, keys, trees);
     }
   }
   if (!trees.empty()) repository_.tree_ahead(trees);
@@ -94,14 +95,14 @@ std::vector<FileWalk::Place> Neighbourhood::path_to(NodeId folder, const WalkFol
 }
 
 void Neighbourhood::advance(Reader& reader, std::vector<repo::BlobKey>& keys, std::vector<repo::Id>& trees) {
-  const auto before = reader.sweep->missing();
+  const std::vector<repo::Id> before = reader.sweep->missing();
   // Sealed and plain both take room while they are on their way.
   const std::vector<repo::BlobKey> more =
       reader.sweep->ahead(repository_.blobs().room_ahead() / 2,
                           [this](const repo::Id& id) { return repository_.cached_tree(id); });
   keys.insert(keys.end(), more.begin(), more.end());
-  const auto& missing = reader.sweep->missing();
-  if (missing && missing != before) trees.push_back(*missing);
+  const std::vector<repo::Id>& missing = reader.sweep->missing();
+  if (missing != before) trees = missing;
 }
 
 }  // namespace restic::fs

@@ -12,7 +12,7 @@ using transport::Urgency;
 
 namespace {
 
-constexpr std::size_t kFirstCredit = 32;  // trees a walk may read ahead at once,
+constexpr std::size_t kFirstCredit = 64;  // trees that may be read ahead at once when some are named,
 constexpr std::size_t kEarnedCredit = 4;  // and how many more for each that proved useful
 constexpr std::size_t kMostCredit = 8192;
 constexpr std::size_t kWalkIsSure = 8;   // trees of a walk after which neighbours are read along
@@ -158,6 +158,7 @@ void TreeStore::ahead(std::span<const Id> ids) {
       earned_ = 0;
     }
     last_walk_ = now;
+    credit_ = std::max(credit_, std::min(ids.size(), kFirstCredit));
     frontier_.insert(frontier_.begin(), ids.begin(), ids.end());
     if (frontier_.size() > kMostFrontier) frontier_.resize(kMostFrontier);
   }

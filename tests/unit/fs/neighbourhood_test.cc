@@ -130,7 +130,8 @@ TEST_F(NeighbourhoodTest, AsksForTheTreeThatItStopsBeforeAndGoesOnOnceItIsThere)
   tree_of(top);
   for (std::size_t position = 0; position < 3; ++position) open(first, position);
   EXPECT_EQ(asked(), 7U);
-  EXPECT_EQ(repository_.trees_ahead(), std::vector{nodes_.get(second)->dir.tree});
+  EXPECT_EQ(repository_.trees_ahead(),
+            (std::vector{nodes_.get(second)->dir.tree, nodes_.get(third)->dir.tree}));
   for (std::size_t position = 3; position < 10; ++position) open(first, position);
   tree_of(third);
   open(second, 0);
