@@ -182,6 +182,7 @@ Snapshot Archiver::archive(int folder_fd, const ArchiveOptions& options, Archive
     throw;
   }
   impl.sessions.close_unused(WriteSessions::Ending::Finish);
+  impl.file_store.release_buffers();
   Forgetter forgetter(impl.memory);
   walk_folder(folder_fd, forgetter);
   return snapshot;

@@ -18,6 +18,10 @@ namespace {
 using transport::FileName;
 using transport::FileType;
 
+// zstd's level whose result is as small as restic's "auto" (measured on text, programs and sources); the next
+// one takes half as long again for a few percent.
+constexpr int kCompressionLevel = 2;
+
 // What a thread works in from blob to blob.
 struct Scratch {
   Bytes compressed;
@@ -198,7 +202,7 @@ Added BlobWriter::pack(const BlobKey& key, ByteView plain) {
   std::uint32_t uncompressed_length = 0;
   if (compresses_ && !plain.empty()) {
     scratch.compressed.clear();
-    compress(plain, scratch.compressed);
+    compress(plain, scratch.compressed, kCompressionLevel);
     // restic keeps what does not shrink compressed as well; every restic reads it either way, and so it costs
     // less.
     if (key.type == BlobType::Tree || scratch.compressed.size() < plain.size()) {

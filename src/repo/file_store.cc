@@ -20,6 +20,8 @@ namespace {
 // Read and searched for an end while it is still in the processor's cache.
 constexpr std::size_t kReadSize = 512U << 10U;
 
+constexpr std::size_t kKeptParts = 1;
+
 // Fills `into` as far as the file goes.
 std::size_t read_at(int fd, std::uint64_t offset, std::span<std::uint8_t> into, const std::string& path) {
   std::size_t got = 0;
@@ -39,8 +41,16 @@ std::size_t read_at(int fd, std::uint64_t offset, std::span<std::uint8_t> into, 
 
 // A stretch of the file in memory; goes when the last chunk in it is stored.
 struct FileStore::Part {
+  Part() = default;
+  ~Part() {
+    if (buffers) buffers->give_back(std::move(bytes));
+  }
+  Part(const Part&) = delete;
+  Part& operator=(const Part&) = delete;
+
   Bytes bytes;
   BudgetShare charged;
+  std::shared_ptr<BufferCache> buffers;  // where `bytes` came from; null: from nowhere special
 };
 
 // The chunks of one file on their way; results keep the order of the calls. The destructor waits for all of
@@ -124,7 +134,10 @@ class FileStore::Chunks {
 };
 
 FileStore::FileStore(std::uint64_t chunker_polynomial, MemoryBudget& budget, CpuPool& pool)
-    : chunker_(chunker_polynomial), budget_(budget), pool_(pool) {}
+    : chunker_(chunker_polynomial),
+      budget_(budget),
+      pool_(pool),
+      buffers_(std::make_shared<BufferCache>(Chunker::kMaxSize, kKeptParts)) {}
 
 std::shared_ptr<FileStore::Part> FileStore::new_part(std::uint64_t wanted,
                                                      const std::stop_token& stop) const {
@@ -132,7 +145,12 @@ std::shared_ptr<FileStore::Part> FileStore::new_part(std::uint64_t wanted,
   if (!budget_.acquire(size, stop)) throw Error(Errc::Cancelled, "stopped while reading files");
   auto part = std::make_shared<Part>();
   part->charged = BudgetShare(budget_, size);
-  part->bytes.resize(size);
+  if (size == Chunker::kMaxSize) {
+    part->buffers = buffers_;
+    part->bytes = buffers_->take();
+  } else {
+    part->bytes.resize(size);
+  }
   return part;
 }
 

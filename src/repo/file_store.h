@@ -3,11 +3,13 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <stop_token>
 #include <string>
 #include <vector>
 
 #include "repo/blob_writer.h"
+#include "repo/buffer_cache.h"
 #include "repo/chunker.h"
 #include "repo/cpu_pool.h"
 #include "repo/memory_budget.h"
@@ -38,6 +40,9 @@ class FileStore {
   StoredFile store(int fd, std::uint64_t expected_size, const std::string& path, BlobWriter& writer,
                    const OnProgress& on_progress, const std::stop_token& stop) const;
 
+  // Gives memory back that is kept for the next large file.
+  void release_buffers() const { buffers_->clear(); }
+
  private:
   struct Part;
   class Chunks;
@@ -47,6 +52,7 @@ class FileStore {
   const Chunker chunker_;
   MemoryBudget& budget_;
   CpuPool& pool_;
+  const std::shared_ptr<BufferCache> buffers_;
 };
 
 }  // namespace restic::repo

@@ -14,6 +14,17 @@ namespace {
 // Beyond the target: the largest data blob, its overhead and a header for a few thousand blobs. Untouched
 // memory costs nothing.
 constexpr std::size_t kBeyondTarget = (8U << 20U) + (256U << 10U);
+// A pack ends its way about when the next one begins.
+constexpr std::size_t kKeptBuffers = 1;
+
+// Ends a pack's content by keeping its memory for the next one.
+struct GiveBack {
+  std::shared_ptr<BufferCache> buffers;
+  void operator()(Bytes* content) const {
+    if (buffers) buffers->give_back(std::move(*content));
+    delete content;
+  }
+};
 
 }  // namespace
 
@@ -32,13 +43,16 @@ FinishedPack finish_pack(FilledPack pack, const Crypto& crypto) {
   FinishedPack finished;
   finished.entry.pack = Id::of(pack.content);
   finished.entry.blobs = std::move(pack.blobs);
-  finished.content = std::make_shared<const Bytes>(std::move(pack.content));
+  finished.content = SharedBytes(new Bytes(std::move(pack.content)), GiveBack{std::move(pack.buffers)});
   finished.charged = std::move(pack.charged);
   return finished;
 }
 
 PackWriter::PackWriter(MemoryBudget& budget, Filled filled, std::size_t target_size)
-    : budget_(budget), filled_(std::move(filled)), target_size_(target_size) {}
+    : budget_(budget),
+      filled_(std::move(filled)),
+      target_size_(target_size),
+      buffers_(std::make_shared<BufferCache>(target_size + kBeyondTarget, kKeptBuffers)) {}
 
 PackWriter::~PackWriter() {
   if (open_) budget_.release(open_->used);
@@ -64,7 +78,8 @@ void PackWriter::add(const BlobKey& key, std::uint32_t length, std::uint32_t unc
       }
       if (!open_) {
         open_ = std::make_shared<OpenPack>();
-        open_->pack.content.resize(target_size_ + kBeyondTarget);
+        open_->pack.content = buffers_->take();
+        open_->pack.buffers = buffers_;
       }
       pack = open_;
     }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "repo/buffer_cache.h"
 #include "repo/crypto.h"
 #include "repo/index.h"
 #include "repo/memory_budget.h"
@@ -18,8 +19,9 @@ namespace restic::repo {
 // A pack whose blobs are all in place; header and name are still missing.
 struct FilledPack {
   Bytes content;
-  std::vector<PackedBlob> blobs;  // in pack order
-  BudgetShare charged;            // for `content`
+  std::shared_ptr<BufferCache> buffers;  // where `content` goes after use; null: nowhere
+  std::vector<PackedBlob> blobs;         // in pack order
+  BudgetShare charged;                   // for `content`
 };
 
 // A finished pack file, ready to be saved under `entry.pack`.
@@ -66,6 +68,7 @@ class PackWriter {
   MemoryBudget& budget_;
   const Filled filled_;
   const std::size_t target_size_;
+  const std::shared_ptr<BufferCache> buffers_;
   std::mutex mutex_;
   OpenPackPtr open_;  // guarded by mutex_
 };
