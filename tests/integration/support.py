@@ -18,9 +18,11 @@ import unittest
 TESTS = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TESTS / "support"))
 
-MOUNT_RESTIC = os.environ["MOUNT_RESTIC"]
-UMOUNT_RESTIC = os.environ["UMOUNT_RESTIC"]
-FSX = os.environ["FSX"]
+# CTest says which build to test; by hand it is the dev preset's.
+BUILT = pathlib.Path(os.environ.get("PROGRAMS", TESTS.parent / "build" / "dev" / "bin"))
+MOUNT_RESTIC = str(BUILT / "mount.restic")
+UMOUNT_RESTIC = str(BUILT / "umount.restic")
+FSX = str(BUILT / "fsx")
 RESTIC = os.environ.get("RESTIC", "/usr/bin/restic")
 RCLONE = os.environ.get("RCLONE", "/usr/bin/rclone")
 RESTIC_NEWER = os.environ.get("RESTIC_NEWER")  # when set, what is about other versions runs with these as well
