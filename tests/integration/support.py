@@ -5,6 +5,7 @@ Every test works in a folder of its own with a unique name. All programs it star
 so that the ones that are left at the end can be found and ended without touching anybody else's.
 """
 
+import atexit
 import os
 import pathlib
 import shutil
@@ -108,6 +109,8 @@ class MountTest(unittest.TestCase):
 
     def setUp(self):
         self.work = pathlib.Path(tempfile.mkdtemp(prefix="mount-restic-test.")).resolve()
+        atexit.register(self._clean_up)  # an interrupted test has no clean-up of unittest's
+        self.addCleanup(atexit.unregister, self._clean_up)
         self.addCleanup(self._clean_up)
         self.mountpoint = self.work / "mnt"
         self.mountpoint.mkdir()
@@ -206,4 +209,5 @@ class MountTest(unittest.TestCase):
 
 
 def main():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     unittest.main(verbosity=2)
