@@ -6,7 +6,8 @@
 namespace restic::tools {
 
 // Makes this process fit to hold keys and to serve: no core dumps and no tracing by the same user, as many
-// open files as allowed, HOME set where a bare environment lacks it. Before any thread starts.
+// open files as allowed, HOME set where a bare environment lacks it, an allocator that keeps
+// freed buffers for the next. Before any thread starts.
 void prepare_process();
 
 // Removes a variable and overwrites its text, which /proc would show for as long as the process lives.
