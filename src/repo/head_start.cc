@@ -183,6 +183,8 @@ void HeadStart::create(transport::StatusDone done) { state_->backend().create(st
 
 unsigned HeadStart::parallelism() const { return state_->backend().parallelism(); }
 
+bool HeadStart::lends_threads() const { return state_->backend().lends_threads(); }
+
 std::string HeadStart::describe() const { return state_->backend().describe(); }
 
 }  // namespace restic::repo

@@ -37,6 +37,7 @@ class HeadStart final : public transport::Backend {
   void remove(const transport::FileName& file, transport::StatusDone done) override;
   void create(transport::StatusDone done) override;
   unsigned parallelism() const override;
+  bool lends_threads() const override;
   std::string describe() const override;
 
  private:

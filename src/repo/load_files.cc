@@ -42,6 +42,7 @@ class Loading : public std::enable_shared_from_this<Loading> {
                   [self = shared_from_this(), position](Result<Bytes> content) {
                     const GatePass pass(self->gate_);
                     if (!pass) return;
+                    if (self->backend_.lends_threads()) return self->handle(position, content);
                     auto shared = std::make_shared<Result<Bytes>>(std::move(content));
                     self->pool_.submit([self, position, shared] {
                       const GatePass inside(self->gate_);

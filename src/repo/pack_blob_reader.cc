@@ -101,6 +101,7 @@ PackBlobReader::PackBlobReader(transport::Backend& backend, const Crypto& crypto
       log_(log),
       source_(std::move(source)),
       limits_(options.limits),
+      decodes_on_arrival_(backend.lends_threads()),
       gate_(std::make_shared<Gate>()),
       cache_(options.memory_bytes),
       loader_(backend, cache_, gate_),
@@ -245,6 +246,7 @@ void PackBlobReader::arrived(const std::shared_ptr<const Cargo>& cargo, std::uin
   landing->cargo = cargo;
   landing->begin = begin;
   landing->bytes = std::make_shared<Bytes>(bytes.take());
+  if (decodes_on_arrival_) return decode(*landing, 0, items.size());
   for (std::size_t first = 0, last = 0; first < items.size(); first = last) {
     for (std::uint64_t size = 0; last < items.size() && size < kTaskBytes; ++last) {
       size += std::max(items[last].place.blob.length, items[last].place.blob.plain_size());

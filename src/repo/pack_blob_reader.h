@@ -89,6 +89,7 @@ class PackBlobReader : public BlobReader {
   Log& log_;
   const IndexSource source_;
   const FetchLimits limits_;
+  const bool decodes_on_arrival_;  // on the backend's thread, which saves a change of threads a range
   const std::shared_ptr<Gate> gate_;
   mutable BlobCache cache_;
   RangeLoader loader_;

@@ -92,7 +92,7 @@ void SnapshotStore::take_from_cache(std::vector<transport::FileName>& missing) {
   });
 }
 
-// On a pool thread. A file that cannot be read is tried again by the next load, but logged once.
+// On one of several threads. A file that cannot be read is tried again by the next load, but logged once.
 void SnapshotStore::add(const transport::FileName& file, Result<Bytes> content) {
   const Id id = *Id::from_hex(file.name);
   try {

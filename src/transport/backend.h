@@ -71,6 +71,9 @@ class Backend {
 
   // How many calls of one kind it is useful to keep in flight.
   virtual unsigned parallelism() const = 0;
+  // Whether `done` of a load may compute for milliseconds where it is called: the backend has threads for its
+  // calls that nothing else waits for. Otherwise long work goes to a thread of the caller's.
+  virtual bool lends_threads() const { return false; }
   // One line for `.status`: what this is and how it does ("rclone b2prod:… pid 123, up 2h, 0 restarts").
   virtual std::string describe() const = 0;
 };

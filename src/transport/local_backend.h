@@ -35,6 +35,7 @@ class LocalBackend : public Backend {
   void remove(const FileName& file, StatusDone done) override;
   void create(StatusDone done) override;
   unsigned parallelism() const override { return pool_.size(); }
+  bool lends_threads() const override { return true; }
   std::string describe() const override;
 
  private:

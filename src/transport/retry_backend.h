@@ -42,6 +42,7 @@ class RetryBackend : public Backend {
   void remove(const FileName& file, StatusDone done) override;
   void create(StatusDone done) override;
   unsigned parallelism() const override { return inner_->parallelism(); }
+  bool lends_threads() const override { return inner_->lends_threads(); }
   std::string describe() const override { return inner_->describe(); }
 
  private:

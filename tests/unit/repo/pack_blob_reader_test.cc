@@ -26,6 +26,11 @@ constexpr std::size_t kKiB = 1024;
 Fault corrupted() { return {.fail = {}, .fail_after = {}, .truncate = {}, .corrupt = true}; }
 Fault hung() { return {.fail = {}, .fail_after = {}, .truncate = {}, .hang = true}; }
 
+struct LendingBackend : test::FakeBackend {
+  bool lends = false;
+  bool lends_threads() const override { return lends; }
+};
+
 class PackBlobReaderTest : public testing::Test {
  protected:
   // Call after the packs are made.
@@ -82,7 +87,7 @@ class PackBlobReaderTest : public testing::Test {
     }
   }
 
-  test::FakeBackend backend_;
+  LendingBackend backend_;
   Crypto crypto_{test::test_key()};
   CpuPool pool_{2};
   Log log_{Log::Sink::Nothing};
@@ -367,6 +372,27 @@ TEST_F(PackBlobReaderTest, ReadAheadStopsWhereItsShareEnds) {
   EXPECT_LT(room, 8U << 20U);
   reader_->cached(keys[0]);
   EXPECT_GT(reader_->room_ahead(), room);
+}
+
+TEST_F(PackBlobReaderTest, DecodesOnTheBackendsThreadsOnlyWhereTheyAreLent) {
+  const BlobKey key = packs_.add_numbered(1, 100 * kKiB);
+  packs_.close();
+  std::promise<std::thread::id> backends_thread;
+  backend_.list(transport::FileType::Key,
+                [&](const auto&) { backends_thread.set_value(std::this_thread::get_id()); });
+  const std::thread::id backends = backends_thread.get_future().get();
+  for (const bool lends : {false, true}) {
+    backend_.lends = lends;
+    start();
+    backend_.set_hook([](const Call&) { return hung(); });
+    const auto slots = reader_->request(std::span(&key, 1), Urgency::Demand);
+    std::promise<std::thread::id> decoder;
+    slots.front()->when_ready([&] { decoder.set_value(std::this_thread::get_id()); });
+    backend_.set_hook({});
+    backend_.release_hung();
+    EXPECT_EQ(decoder.get_future().get() == backends, lends);
+    expect_content(slots.front()->wait(), 1, 100 * kKiB);
+  }
 }
 
 TEST_F(PackBlobReaderTest, DemandGoesBeforeQueuedReadAheadAndTakesItAlong) {
