@@ -30,9 +30,11 @@ repo::BlobPtr wait_for_blob(repo::BlobSlot& slot, const Interrupted& interrupted
   };
   const auto waiter = std::make_shared<Waiter>();  // outlives a reader that gives up
   slot.when_ready([waiter] {
-    std::lock_guard lock(waiter->mutex);
-    waiter->done = true;
-    waiter->turn.notify_one();
+    {
+      std::lock_guard lock(waiter->mutex);
+      waiter->done = true;
+    }
+    waiter->turn.notify_one();  // without the lock, which the reader would wake up only to wait for
   });
   std::unique_lock lock(waiter->mutex);
   while (!waiter->turn.wait_for(lock, kTurn, [&] { return waiter->done; })) {
