@@ -32,7 +32,7 @@ void complete_home() {
 // in their pages anew each time or keep them apart for every thread; from one arena they are used again at
 // once. What is larger goes back to the system when it is freed.
 void set_up_memory() {
-  constexpr int kMapped = 4 << 20;  // bytes from which an allocation is a mapping of its own
+  constexpr int kMapped = 6 << 20;  // bytes; few of the blobs that restic cuts are larger
   constexpr int kKept = 16 << 20;   // free bytes at the end of the heap that are not given back
   ::mallopt(M_ARENA_MAX, 1);
   ::mallopt(M_MMAP_THRESHOLD, kMapped);
