@@ -94,7 +94,7 @@ void StagedNodes::forget(NodeId id, std::uint64_t lookups) {
   node.lookups_ -= std::min(lookups, node.lookups_);
   if (node.lookups_ > 0) return;
   last = found->second;
-  by_key_.erase(node.key);
+  if (!node.removed_) by_key_.erase(node.key);
   by_id_.erase(found);
 }
 
@@ -179,6 +179,28 @@ void StagedNodes::name_is(const StagedNodePtr& parent, std::string_view name, co
   if (found == by_key_.end()) return;
   found->second->parent_ = parent;
   found->second->name_ = name;
+}
+
+void StagedNodes::removed(const FileKey& key) {
+  SharedFd last;  // closed after the lock is given back
+  const std::lock_guard lock(mutex_);
+  const auto found = by_key_.find(key);
+  if (found == by_key_.end()) return;
+  StagedNode& node = *found->second;
+  node.removed_ = true;
+  if (node.handles_ == 0) last = std::move(node.fd_);
+  by_key_.erase(found);  // its inode number may be given to another file
+}
+
+void StagedNodes::opened(const StagedNodePtr& node) {
+  const std::lock_guard lock(mutex_);
+  ++node->handles_;
+}
+
+void StagedNodes::closed(const StagedNodePtr& node) {
+  SharedFd last;
+  const std::lock_guard lock(mutex_);
+  if (--node->handles_ == 0 && node->removed_) last = std::move(node->fd_);
 }
 
 void StagedNodes::change_tray(const StagedNodePtr& node, const StagedNodePtr& top) {

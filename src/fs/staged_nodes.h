@@ -68,6 +68,8 @@ struct StagedNode {
   std::string name_;
   SharedFd fd_;  // O_PATH; may be null
   std::uint64_t lookups_ = 0;
+  std::uint64_t handles_ = 0;
+  bool removed_ = false;
 };
 
 // The nodes of `new/`: id to file and back. Keeps at most about `fd_budget` descriptors open for nodes that
@@ -96,6 +98,11 @@ class StagedNodes {
   void name_goes(const StagedNodePtr& parent, std::string_view name, const FileKey& key);
   // The file now has this name.
   void name_is(const StagedNodePtr& parent, std::string_view name, const FileKey& key);
+  // Its last name went away. Only who has it open keeps it, and its space, from now on.
+  void removed(const FileKey& key);
+  // The file was opened, or one that was opened is closed.
+  void opened(const StagedNodePtr& node);
+  void closed(const StagedNodePtr& node);
   // The file was taken over into another tray.
   void change_tray(const StagedNodePtr& node, const StagedNodePtr& top);
 

@@ -40,20 +40,11 @@ void open(fuse_req_t req, fuse_ino_t id, fuse_file_info* info) {
     fuse_reply_err(req, error);
     return;
   }
-  if (fuse_reply_open(req, info) == -ENOENT) {
-    const StagedHandle& handle = handle_of(*info);
-    if (handle.writes) staging.closed_files().closed_after_writing(handle.node);
-    delete &handle;
-  }
+  if (fuse_reply_open(req, info) == -ENOENT) drop_handle(staging, *info);
 }
 
 void release(fuse_req_t req, fuse_ino_t, fuse_file_info* info) {
-  Staging& staging = staging_of(req);
-  const std::unique_ptr<const StagedHandle> handle(&handle_of(*info));
-  if (handle->writes) {
-    staging.note_change();
-    staging.closed_files().closed_after_writing(handle->node);
-  }
+  drop_handle(staging_of(req), *info);
   fuse_reply_err(req, 0);
 }
 

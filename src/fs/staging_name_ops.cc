@@ -18,6 +18,9 @@ bool status_of(int folder, const char* name, struct stat& status) {
   return ::fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
+// Of what was just removed: whether nothing but an open file can still refer to it.
+bool was_last_name(const struct stat& status) { return S_ISDIR(status.st_mode) || status.st_nlink == 1; }
+
 void reply_entry(fuse_req_t req, Staging& staging, const fuse_entry_param& entry) {
   // The kernel counts a lookup only when it got the answer.
   if (fuse_reply_entry(req, &entry) == -ENOENT) staging.nodes().forget(entry.ino, 1);
@@ -107,7 +110,11 @@ void remove(fuse_req_t req, fuse_ino_t parent_id, const char* name, int flags) {
   staging.nodes().name_goes(change.node(), name, key);
   const int result = ::unlinkat(folder->get(), name, flags);
   const int error = errno;
-  if (result != 0) staging.nodes().name_is(change.node(), name, key);
+  if (result != 0) {
+    staging.nodes().name_is(change.node(), name, key);
+  } else if (was_last_name(status)) {
+    staging.nodes().removed(key);
+  }
   errno = error;
   reply_errno(req, result);
 }
@@ -140,7 +147,11 @@ void rename(fuse_req_t req, fuse_ino_t parent_id, const char* name, fuse_ino_t n
     if (replaces) nodes.name_is(target, new_name, replaced_key);
   } else if (!replaces || replaced_key != moved_key) {
     nodes.name_is(target, new_name, moved_key);
-    if ((flags & RENAME_EXCHANGE) != 0) nodes.name_is(change.node(), name, replaced_key);
+    if ((flags & RENAME_EXCHANGE) != 0) {
+      nodes.name_is(change.node(), name, replaced_key);
+    } else if (replaces && was_last_name(replaced)) {
+      nodes.removed(replaced_key);
+    }
   }
   errno = error;
   reply_errno(req, result);
@@ -175,9 +186,7 @@ void create(fuse_req_t req, fuse_ino_t parent_id, const char* name, mode_t mode,
   const fuse_entry_param entry = staged_entry(staging, parent_id, change.node(), name, status);
   keep_handle(staging, *info, std::move(fd), staging.nodes().find(entry.ino));
   if (fuse_reply_create(req, &entry, info) == -ENOENT) {
-    const StagedHandle& handle = handle_of(*info);
-    if (handle.writes) staging.closed_files().closed_after_writing(handle.node);
-    delete &handle;
+    drop_handle(staging, *info);
     staging.nodes().forget(entry.ino, 1);
   }
 }

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 
+#include <memory>
 #include <utility>
 
 namespace restic::fs {
@@ -12,10 +13,19 @@ StagedHandle& handle_of(const fuse_file_info& info) { return *reinterpret_cast<S
 
 void keep_handle(Staging& staging, fuse_file_info& info, UniqueFd fd, const StagedNodePtr& node) {
   const bool writes = (info.flags & O_ACCMODE) != O_RDONLY;
+  staging.nodes().opened(node);
   if (writes) staging.closed_files().opened_for_writing(node);
   info.fh = reinterpret_cast<std::uintptr_t>(new StagedHandle{std::move(fd), node, writes});
   // Everything that changes a staged file goes through the kernel, so what it cached stays true.
   info.keep_cache = 1;
+}
+
+void drop_handle(Staging& staging, const fuse_file_info& info) {
+  const std::unique_ptr<const StagedHandle> handle(&handle_of(info));
+  staging.nodes().closed(handle->node);
+  if (!handle->writes) return;
+  staging.note_change();
+  staging.closed_files().closed_after_writing(handle->node);
 }
 
 double name_timeout(NodeId parent) { return Staging::is_top(parent) ? kShortly : kForever; }
