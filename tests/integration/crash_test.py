@@ -8,6 +8,7 @@ was copied and closed before the kill must be in one snapshot afterwards, whole.
 
 import collections
 import os
+import random
 import re
 
 from support import FULL, MountTest, is_mounted, kill, main, run, wait_until
@@ -16,8 +17,9 @@ POINTS = 200 if FULL else 10
 # All that changes something outside the process, and the replies to the kernel.
 CALLS = ["openat", "mkdirat", "renameat", "renameat2", "rename", "link", "linkat", "unlink", "unlinkat", "fsync",
          "fdatasync", "syncfs", "write", "writev", "pwrite64", "ftruncate"]
-DROP = {f"folder/small {number}": bytes([number]) * (1000 + number) for number in range(12)}
-DROP["large"] = bytes(range(256)) * 4096 * 6  # 6 MiB: several chunks, more than a pack's worth of calls
+SMALL_FILES, LARGE_FILE = (150, 48 << 20) if FULL else (12, 4 << 20)
+DROP = {f"folder/small {number}": bytes([number]) * (1000 + number) for number in range(SMALL_FILES)}
+DROP["large"] = random.Random(1).randbytes(LARGE_FILE)  # several chunks that nothing makes smaller
 
 
 class CutOff(MountTest):
