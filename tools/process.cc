@@ -34,9 +34,11 @@ void complete_home() {
 void set_up_memory() {
   constexpr int kMapped = 6 << 20;  // bytes; few of the blobs that restic cuts are larger
   constexpr int kKept = 16 << 20;   // free bytes at the end of the heap that are not given back
+  // NOLINTBEGIN(concurrency-mt-unsafe): no thread runs yet
   ::mallopt(M_ARENA_MAX, 1);
   ::mallopt(M_MMAP_THRESHOLD, kMapped);
   ::mallopt(M_TRIM_THRESHOLD, kKept);
+  // NOLINTEND(concurrency-mt-unsafe)
 }
 
 }  // namespace

@@ -24,8 +24,8 @@ class ArchiveMaker final : public SnapshotMaker {
     archiver_.content_changed(device, inode);
   }
   repo::Snapshot archive(int folder, const repo::ArchiveOptions& options, repo::ArchiveProgress& progress,
-                         std::stop_token stop) override {
-    return archiver_.archive(folder, options, progress, std::move(stop));
+                         const std::stop_token& stop) override {
+    return archiver_.archive(folder, options, progress, stop);
   }
   std::vector<repo::Id> remove_left_over_locks(const std::vector<repo::Id>& names) override {
     return repo::remove_left_over_locks(repository_, names);

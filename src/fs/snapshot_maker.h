@@ -20,7 +20,7 @@ class SnapshotMaker {
   virtual void store_ahead(UniqueFd fd) = 0;
   virtual void content_changed(std::uint64_t device, std::uint64_t inode) = 0;
   virtual repo::Snapshot archive(int folder, const repo::ArchiveOptions& options,
-                                 repo::ArchiveProgress& progress, std::stop_token stop) = 0;
+                                 repo::ArchiveProgress& progress, const std::stop_token& stop) = 0;
   virtual std::vector<repo::Id> remove_left_over_locks(const std::vector<repo::Id>& names) = 0;
 };
 

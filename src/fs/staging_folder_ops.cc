@@ -57,6 +57,7 @@ class StagedDir {
   const dirent* pending_ = nullptr;
 };
 
+// NOLINTNEXTLINE(performance-no-int-to-ptr): FUSE keeps handles as integers
 StagedDir& dir_of(const fuse_file_info& info) { return *reinterpret_cast<StagedDir*>(info.fh); }
 
 void opendir(fuse_req_t req, fuse_ino_t id, fuse_file_info* info) {

@@ -30,7 +30,7 @@ struct FreeContext {
 };
 
 ZSTD_DCtx* decoder() {
-  thread_local const std::unique_ptr<ZSTD_DCtx, FreeContext> context = [] {
+  thread_local std::unique_ptr<ZSTD_DCtx, FreeContext> context = [] {
     std::unique_ptr<ZSTD_DCtx, FreeContext> made(ZSTD_createDCtx());
     if (!made || ZSTD_isError(ZSTD_DCtx_setParameter(made.get(), ZSTD_d_windowLogMax, kMaxWindowLog)) != 0) {
       throw std::bad_alloc();
@@ -41,7 +41,7 @@ ZSTD_DCtx* decoder() {
 }
 
 ZSTD_CCtx* encoder() {
-  thread_local const std::unique_ptr<ZSTD_CCtx, FreeContext> context(ZSTD_createCCtx());
+  thread_local std::unique_ptr<ZSTD_CCtx, FreeContext> context(ZSTD_createCCtx());
   if (!context) throw std::bad_alloc();
   return context.get();
 }

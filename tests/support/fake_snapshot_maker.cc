@@ -47,7 +47,7 @@ void FakeSnapshotMaker::store_ahead(UniqueFd fd) {
 void FakeSnapshotMaker::content_changed(std::uint64_t, std::uint64_t) {}
 
 repo::Snapshot FakeSnapshotMaker::archive(int folder, const repo::ArchiveOptions& options,
-                                          repo::ArchiveProgress&, std::stop_token stop) {
+                                          repo::ArchiveProgress&, const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
   ++tries_;
   changed_.notify_all();

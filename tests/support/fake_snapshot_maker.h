@@ -30,7 +30,7 @@ class FakeSnapshotMaker final : public fs::SnapshotMaker {
   void store_ahead(UniqueFd fd) override;
   void content_changed(std::uint64_t device, std::uint64_t inode) override;
   repo::Snapshot archive(int folder, const repo::ArchiveOptions& options, repo::ArchiveProgress& progress,
-                         std::stop_token stop) override;
+                         const std::stop_token& stop) override;
   std::vector<repo::Id> remove_left_over_locks(const std::vector<repo::Id>& names) override;
 
   // The next tries fail so, one each.
