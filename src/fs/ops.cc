@@ -17,17 +17,16 @@ constexpr std::size_t kLargestListing = 1U << 20U;  // bytes of one reply
 // ---- handles: what fi->fh points at
 
 template <class Handle>
-void keep(std::shared_ptr<Handle> handle, fuse_file_info& info) {
-  info.fh = reinterpret_cast<std::uintptr_t>(new std::shared_ptr<Handle>(std::move(handle)));
+void keep(fuse_req_t req, std::shared_ptr<Handle> handle, fuse_file_info& info) {
+  info.fh = context_of(req).handles.keep(std::make_unique<std::shared_ptr<Handle>>(std::move(handle)));
 }
 template <class Handle>
 std::shared_ptr<Handle>& kept(const fuse_file_info& info) {
-  // NOLINTNEXTLINE(performance-no-int-to-ptr): FUSE keeps handles as integers
-  return *reinterpret_cast<std::shared_ptr<Handle>*>(info.fh);
+  return OpenHandles::at<std::shared_ptr<Handle>>(info.fh);
 }
 template <class Handle>
-void drop(const fuse_file_info& info) {
-  delete &kept<Handle>(info);
+void drop(fuse_req_t req, const fuse_file_info& info) {
+  context_of(req).handles.take<std::shared_ptr<Handle>>(info.fh);
 }
 
 // ---- names and attributes
@@ -105,8 +104,8 @@ void opendir(fuse_req_t req, fuse_ino_t node, fuse_file_info* info) {
     const bool final = vfs.listing_is_final(*dir);
     info->keep_cache = final ? 1 : 0;
     info->cache_readdir = final ? 1 : 0;
-    keep(std::move(dir), *info);
-    if (fuse_reply_open(req, info) == -ENOENT) drop<OpenDir>(*info);
+    keep(req, std::move(dir), *info);
+    if (fuse_reply_open(req, info) == -ENOENT) drop<OpenDir>(req, *info);
   });
 }
 
@@ -144,7 +143,7 @@ void readdirplus(fuse_req_t req, fuse_ino_t, std::size_t size, off_t offset, fus
   list<true>(req, size, offset, info);
 }
 void releasedir(fuse_req_t req, fuse_ino_t, fuse_file_info* info) {
-  drop<OpenDir>(*info);
+  drop<OpenDir>(req, *info);
   fuse_reply_err(req, 0);
 }
 
@@ -166,8 +165,8 @@ void open(fuse_req_t req, fuse_ino_t node, fuse_file_info* info) {
     info->keep_cache = final ? 1 : 0;
     info->direct_io = final ? 0 : 1;
     info->noflush = 1;
-    keep(std::move(file), *info);
-    if (fuse_reply_open(req, info) == -ENOENT) drop<OpenFile>(*info);
+    keep(req, std::move(file), *info);
+    if (fuse_reply_open(req, info) == -ENOENT) drop<OpenFile>(req, *info);
   });
 }
 
@@ -197,7 +196,7 @@ void read(fuse_req_t req, fuse_ino_t, std::size_t size, off_t offset, fuse_file_
 }
 
 void release(fuse_req_t req, fuse_ino_t, fuse_file_info* info) {
-  drop<OpenFile>(*info);
+  drop<OpenFile>(req, *info);
   fuse_reply_err(req, 0);
 }
 

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "fs/branch.h"
 #include "fs/fuse_errno.h"
+#include "fs/open_handles.h"
 #include "fs/vfs.h"
 
 namespace restic::fs {
@@ -24,6 +25,7 @@ struct OpsContext {
   Vfs& vfs;
   Branch* branch;  // null: none
   Log& log;
+  OpenHandles handles{};
 };
 
 inline OpsContext& context_of(fuse_req_t req) { return *static_cast<OpsContext*>(fuse_req_userdata(req)); }

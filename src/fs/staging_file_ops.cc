@@ -34,17 +34,17 @@ void open(fuse_req_t req, fuse_ino_t id, fuse_file_info* info) {
   if (changes) staging.closed_files().opened_for_writing(node);
   UniqueFd fd(::open(path_of(file).c_str(), flags));
   const int error = errno;
-  if (fd) keep_handle(staging, *info, std::move(fd), node);
+  if (fd) keep_handle(req, *info, std::move(fd), node);
   if (changes) staging.closed_files().closed_after_writing(node);
   if (info->fh == 0) {
     fuse_reply_err(req, error);
     return;
   }
-  if (fuse_reply_open(req, info) == -ENOENT) drop_handle(staging, *info);
+  if (fuse_reply_open(req, info) == -ENOENT) drop_handle(req, *info);
 }
 
 void release(fuse_req_t req, fuse_ino_t, fuse_file_info* info) {
-  drop_handle(staging_of(req), *info);
+  drop_handle(req, *info);
   fuse_reply_err(req, 0);
 }
 

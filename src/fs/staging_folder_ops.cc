@@ -57,8 +57,7 @@ class StagedDir {
   const dirent* pending_ = nullptr;
 };
 
-// NOLINTNEXTLINE(performance-no-int-to-ptr): FUSE keeps handles as integers
-StagedDir& dir_of(const fuse_file_info& info) { return *reinterpret_cast<StagedDir*>(info.fh); }
+StagedDir& dir_of(const fuse_file_info& info) { return OpenHandles::at<StagedDir>(info.fh); }
 
 void opendir(fuse_req_t req, fuse_ino_t id, fuse_file_info* info) {
   Staging& staging = staging_of(req);
@@ -69,9 +68,9 @@ void opendir(fuse_req_t req, fuse_ino_t id, fuse_file_info* info) {
   DIR* stream = fd ? ::fdopendir(fd.get()) : nullptr;
   if (stream == nullptr) return reply_errno(req, -1);
   (void)fd.release();
-  auto dir = std::make_unique<StagedDir>(node, stream);
-  info->fh = reinterpret_cast<std::uintptr_t>(dir.get());
-  if (fuse_reply_open(req, info) != -ENOENT) (void)dir.release();
+  OpenHandles& handles = context_of(req).handles;
+  info->fh = handles.keep(std::make_unique<StagedDir>(node, stream));
+  if (fuse_reply_open(req, info) == -ENOENT) handles.take<StagedDir>(info->fh);
 }
 
 bool is_dot(std::string_view name) { return name == "." || name == ".."; }
@@ -124,7 +123,7 @@ void readdirplus(fuse_req_t req, fuse_ino_t id, std::size_t size, off_t offset, 
 }
 
 void releasedir(fuse_req_t req, fuse_ino_t, fuse_file_info* info) {
-  delete &dir_of(*info);
+  context_of(req).handles.take<StagedDir>(info->fh);
   fuse_reply_err(req, 0);
 }
 

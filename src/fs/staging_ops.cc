@@ -8,20 +8,22 @@
 
 namespace restic::fs {
 
-// NOLINTNEXTLINE(performance-no-int-to-ptr): FUSE keeps handles as integers
-StagedHandle& handle_of(const fuse_file_info& info) { return *reinterpret_cast<StagedHandle*>(info.fh); }
+StagedHandle& handle_of(const fuse_file_info& info) { return OpenHandles::at<StagedHandle>(info.fh); }
 
-void keep_handle(Staging& staging, fuse_file_info& info, UniqueFd fd, const StagedNodePtr& node) {
+void keep_handle(fuse_req_t req, fuse_file_info& info, UniqueFd fd, const StagedNodePtr& node) {
+  Staging& staging = staging_of(req);
   const bool writes = (info.flags & O_ACCMODE) != O_RDONLY;
   staging.nodes().opened(node);
   if (writes) staging.closed_files().opened_for_writing(node);
-  info.fh = reinterpret_cast<std::uintptr_t>(new StagedHandle{std::move(fd), node, writes});
+  info.fh =
+      context_of(req).handles.keep(std::make_unique<StagedHandle>(StagedHandle{std::move(fd), node, writes}));
   // Everything that changes a staged file goes through the kernel, so what it cached stays true.
   info.keep_cache = 1;
 }
 
-void drop_handle(Staging& staging, const fuse_file_info& info) {
-  const std::unique_ptr<const StagedHandle> handle(&handle_of(info));
+void drop_handle(fuse_req_t req, const fuse_file_info& info) {
+  Staging& staging = staging_of(req);
+  const std::unique_ptr<StagedHandle> handle = context_of(req).handles.take<StagedHandle>(info.fh);
   staging.nodes().closed(handle->node);
   if (!handle->writes) return;
   staging.note_change();

@@ -25,8 +25,8 @@ struct StagedHandle {
 };
 StagedHandle& handle_of(const fuse_file_info& info);
 // Hands an opened file to the kernel's handle.
-void keep_handle(Staging& staging, fuse_file_info& info, UniqueFd fd, const StagedNodePtr& node);
-void drop_handle(Staging& staging, const fuse_file_info& info);
+void keep_handle(fuse_req_t req, fuse_file_info& info, UniqueFd fd, const StagedNodePtr& node);
+void drop_handle(fuse_req_t req, const fuse_file_info& info);
 
 // Whether a name directly in `new/` may be believed for ever: it may not, for it is gone after the next seal,
 // also for those who still hold the folder of before.

@@ -69,6 +69,7 @@ std::string encode_master_key(const RawKey& key) {
 SecretKey derive_user_key(std::string_view password, ByteView salt, const KdfParameters& kdf) {
   SecretKey key;
   static_assert(sizeof(RawKey) == 64);
+  if (password.data() == nullptr) password = "";  // libsodium wants a pointer, also to nothing
   if (crypto_pwhash_scryptsalsa208sha256_ll(as_bytes(password).data(), password.size(), salt.data(),
                                             salt.size(), kdf.n, kdf.r, kdf.p, key->encrypt.data(),
                                             sizeof(RawKey)) != 0) {
