@@ -128,6 +128,8 @@ void Lock::write() {
   ours_ = std::move(may_exist);
   transport::save(repository_.backend(), {FileType::Lock, id.hex()}, stored);
   const std::lock_guard guard(mutex_);
+  // A refresh that took too long does not count: others may have called the old lock stale and removed it.
+  if (refreshed_ && clock_.now() - *refreshed_ >= kUsableFor) return;
   refreshed_ = begun;
 }
 

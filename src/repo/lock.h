@@ -42,7 +42,7 @@ class Lock {
   // or the lock file that stayed unreadable for 35 s; else what the backend throws.
   void acquire();
   // Writes a new lock file and removes the old one. Throws; the old one then still counts until usable()
-  // ends.
+  // ends. Once that has ended, also while this writes, only acquire() helps.
   void refresh();
   void release() noexcept;
 

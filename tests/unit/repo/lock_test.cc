@@ -153,6 +153,21 @@ TEST_F(LockTest, AFailedRefreshKeepsTheOldLock) {
   EXPECT_FALSE(lock_.usable());
 }
 
+TEST_F(LockTest, ARefreshThatOutlastsTheOldLockDoesNotReviveIt) {
+  lock_.acquire();
+  clock_.advance(22min);
+  made_.backend().set_hook([this](const Call& call) -> Fault {
+    if (call.kind == Call::Kind::Save) clock_.advance(10min);
+    return {};
+  });
+  lock_.refresh();
+  EXPECT_FALSE(lock_.usable());
+  lock_.release();
+  made_.backend().set_hook({});
+  lock_.acquire();
+  EXPECT_TRUE(lock_.usable());
+}
+
 TEST_F(LockTest, JournalKnowsEveryFileBeforeItExists) {
   made_.backend().set_hook([this](const Call& call) -> Fault {
     if (call.kind == Call::Kind::Save) {
