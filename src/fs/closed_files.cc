@@ -42,6 +42,9 @@ void ClosedFiles::changing(const StagedNodePtr& node) {
 }
 
 void ClosedFiles::closed_after_writing(const StagedNodePtr& node) {
+  // What was handed over before may have been read only while this writer was at it. Before the file counts
+  // as closed, for from then on it may be committed.
+  maker_.content_changed(node->key.device, node->key.inode);
   {
     const std::lock_guard lock(mutex_);
     Touched& file = files_[node];

@@ -44,7 +44,11 @@ void FakeSnapshotMaker::store_ahead(UniqueFd fd) {
   changed_.notify_all();
 }
 
-void FakeSnapshotMaker::content_changed(std::uint64_t, std::uint64_t) {}
+void FakeSnapshotMaker::content_changed(std::uint64_t, std::uint64_t) {
+  const std::lock_guard lock(mutex_);
+  ++changes_;
+  changed_.notify_all();
+}
 
 repo::Snapshot FakeSnapshotMaker::archive(int folder, const repo::ArchiveOptions& options,
                                           repo::ArchiveProgress&, const std::stop_token& stop) {
@@ -121,6 +125,16 @@ bool FakeSnapshotMaker::wait_for_drops(std::size_t count) const {
 bool FakeSnapshotMaker::wait_for_tries(unsigned count) const {
   std::unique_lock lock(mutex_);
   return changed_.wait_for(lock, 60s, [&] { return tries_ >= count; });
+}
+
+unsigned FakeSnapshotMaker::changes() const {
+  const std::lock_guard lock(mutex_);
+  return changes_;
+}
+
+bool FakeSnapshotMaker::wait_for_changes(unsigned count) const {
+  std::unique_lock lock(mutex_);
+  return changed_.wait_for(lock, 60s, [&] { return changes_ >= count; });
 }
 
 bool FakeSnapshotMaker::wait_for_stored(const std::string& content) const {

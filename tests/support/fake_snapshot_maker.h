@@ -47,6 +47,8 @@ class FakeSnapshotMaker final : public fs::SnapshotMaker {
   bool wait_for_stored(const std::string& content) const;
   std::vector<std::string> stored_ahead() const;  // contents
   std::vector<repo::Id> removed_locks() const;
+  unsigned changes() const;  // calls of content_changed()
+  bool wait_for_changes(unsigned count) const;
 
  private:
   mutable std::mutex mutex_;
@@ -58,6 +60,7 @@ class FakeSnapshotMaker final : public fs::SnapshotMaker {
   std::vector<Drop> drops_;
   std::set<repo::Id> snapshots_;
   std::vector<std::string> stored_;
+  unsigned changes_ = 0;
   std::vector<repo::Id> removed_locks_;
 };
 

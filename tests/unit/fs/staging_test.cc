@@ -334,6 +334,17 @@ TEST_F(StagingTest, AClosedFileIsStoredAheadWithItsLastContent) {
   EXPECT_TRUE(maker_.wait_for_stored("other content"));
 }
 
+TEST_F(StagingTest, WhatWasReadWhileAWriterHadTheFileOpenCountsNoMoreOnceItIsClosed) {
+  mount();
+  put("file", "content");
+  UniqueFd writer(::open(in_new("file").c_str(), O_WRONLY));
+  ASSERT_TRUE(writer);
+  const unsigned before = maker_.changes();
+  ASSERT_EQ(::write(writer.get(), "CONTENT", 7), 7);
+  writer.reset();
+  EXPECT_TRUE(maker_.wait_for_changes(before + 1));
+}
+
 TEST_F(StagingTest, RenamesLinksAndModesMeanWhatTheyMeanOnAnyDisk) {
   mount();
   put("a", "A");
