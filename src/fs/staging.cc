@@ -162,7 +162,8 @@ void Staging::carry_over_open_files(const Tray& next, const StagedNodePtr& next_
 
 std::unique_ptr<Tray> Staging::seal() {
   const std::lock_guard one_at_a_time(sealing_);
-  if (tray_->empty()) return nullptr;
+  // Files that a failed seal took over already wait in `next_`.
+  if (tray_->empty() && (!next_ || next_->empty())) return nullptr;
   if (!next_) next_ = store_.make_next(*tray_);
   StagedNodePtr next_top = make_top(*next_);
   const std::shared_ptr<TrayGate> gate = nodes_.gate(top_);
