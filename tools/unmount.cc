@@ -29,6 +29,8 @@ namespace {
 
 using SteadyTime = std::chrono::steady_clock::time_point;
 constexpr std::chrono::milliseconds kAskEvery{100};
+// A file may still have been open at the first.
+constexpr unsigned kMostCommits = 3;
 
 std::string reason(int error) { return std::generic_category().message(error); }
 
@@ -98,8 +100,21 @@ class Unmounter {
       return Error(Errc::Io, "cannot commit what is in " + folder + ": " + reason(errno));
     }
     ProgressLine line;
+    unsigned commits = 1;
     while (::ioctl(top.get(), fs::kControlProgress, &progress) == 0) {
-      if (progress.drops == 0) return std::nullopt;
+      if (progress.drops == 0 && progress.staged == 0) return std::nullopt;
+      if (progress.drops == 0) {
+        // It is in no drop: still open for writing, or the staging area did not let it be cut off.
+        if (too_late() || commits == kMostCommits) {
+          return Error(Errc::Io, "something in " + folder +
+                                     " cannot be committed now (open files, or a staging area that is full): "
+                                     "kept, see the log");
+        }
+        ::poll(nullptr, 0, static_cast<int>(kAskEvery.count()));
+        ::ioctl(top.get(), fs::kControlCommit);
+        ++commits;
+        continue;
+      }
       const bool failed = progress.failed == progress.drops;
       if (failed || too_late()) {
         ::ioctl(top.get(), fs::kControlLeave);
