@@ -63,6 +63,11 @@ bool ClosedFiles::any_writer() const {
   return writers_ > 0;
 }
 
+void ClosedFiles::await_writers(std::chrono::milliseconds patience) {
+  std::unique_lock lock(mutex_);
+  changed_.wait_for(lock, patience, [this] { return writers_ == 0 || ending_; });
+}
+
 std::vector<StagedNodePtr> ClosedFiles::writers() const {
   std::vector<StagedNodePtr> open;
   const std::lock_guard lock(mutex_);
@@ -71,6 +76,14 @@ std::vector<StagedNodePtr> ClosedFiles::writers() const {
     if (file.writers > 0) open.push_back(node);
   }
   return open;
+}
+
+void ClosedFiles::end_writers() {
+  const std::vector<StagedNodePtr> open = writers();
+  for (const StagedNodePtr& node : open) maker_.content_changed(node->key.device, node->key.inode);
+  const std::lock_guard lock(mutex_);
+  writers_ = 0;
+  for (auto& [node, file] : files_) file.writers = 0;
 }
 
 void ClosedFiles::drop_waiting() {

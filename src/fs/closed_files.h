@@ -31,7 +31,12 @@ class ClosedFiles {
   void changing(const StagedNodePtr& node);
 
   bool any_writer() const;
+  // Waits until nothing is open for writing, `patience` at most.
+  void await_writers(std::chrono::milliseconds patience);
   std::vector<StagedNodePtr> writers() const;
+  // The mount is gone, and with it whatever was open in it, told or not. Nothing is opened or closed after
+  // this.
+  void end_writers();
   // The drop was sealed: what waits to be handed over is archived with it.
   void drop_waiting();
 

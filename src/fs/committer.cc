@@ -100,6 +100,7 @@ Committer::DropPtr Committer::add(std::unique_ptr<Tray> tray) {
 Committer::Ticket Committer::commit(std::function<void(const Status&)> done) {
   std::unique_ptr<Tray> tray;
   std::optional<Error> failure;
+  staging_.await_closing();
   try {
     tray = staging_.seal();
   } catch (const Error& error) {
@@ -175,6 +176,7 @@ bool Committer::finish() {
   std::unique_lock lock(mutex_);
   if (!leaving_) {
     lock.unlock();
+    staging_.end_writers();
     try {
       if (std::unique_ptr<Tray> tray = staging_.seal()) {
         const std::lock_guard again(mutex_);

@@ -151,6 +151,11 @@ bool Staging::empty() const {
   return folder_is_empty(files.get());
 }
 
+void Staging::await_closing() {
+  constexpr std::chrono::milliseconds kPatience{250};  // also what a file that stays open costs a sync
+  closed_files_.await_writers(kPatience);
+}
+
 void Staging::carry_over_open_files(const Tray& next, const StagedNodePtr& next_top) {
   std::unordered_set<FileKey, FileKeyHash> keys;
   const std::vector<StagedNodePtr> writers = closed_files_.writers();

@@ -78,6 +78,12 @@ class Staging final : public Branch {
 
   bool empty() const;
   bool any_writer() const { return closed_files_.any_writer(); }
+  // The kernel tells of a close(2) only after it has returned to its caller, so a file that was closed just
+  // before may still look open. Gives such news a moment to come; for those who promise that a drop has all
+  // that was closed.
+  void await_closing();
+  // After the last request: an unmount sends no word of the files that were closed just before it.
+  void end_writers() { closed_files_.end_writers(); }
   Clock::Instant last_change() const { return Clock::Instant(last_change_.load(std::memory_order_relaxed)); }
 
   // ---- for the operations
