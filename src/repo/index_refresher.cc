@@ -63,7 +63,8 @@ bool IndexRefresher::any_pack_is_new(const std::vector<Asked>& asked) {
 
 bool IndexRefresher::pause_after_last_refresh() {
   std::unique_lock lock(mutex_);
-  return !changed_.wait_until(lock, last_ + pause_, [&] { return stopping_; });
+  if (!last_) return !stopping_;  // the first is due at once, on a machine that has just booted too
+  return !changed_.wait_until(lock, *last_ + pause_, [&] { return stopping_; });
 }
 
 }  // namespace restic::repo

@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <unordered_set>
 #include <vector>
@@ -51,8 +52,8 @@ class IndexRefresher {
   std::condition_variable changed_;
   std::vector<Asked> asked_;
   bool stopping_ = false;
-  std::unordered_set<Id, IdHash> refreshed_for_;  // the thread's own
-  std::chrono::steady_clock::time_point last_{};  // the thread's own
+  std::unordered_set<Id, IdHash> refreshed_for_;               // the thread's own
+  std::optional<std::chrono::steady_clock::time_point> last_;  // the thread's own
   std::thread thread_;
 };
 

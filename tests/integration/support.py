@@ -35,8 +35,13 @@ PATIENCE = 60  # seconds to wait for what should come at once
 
 def run(*args, check=True, timeout=600, env=None, cwd=None, stdin=subprocess.DEVNULL):
     """Runs a program to its end; output as text, undecodable bytes escaped."""
-    done = subprocess.run([str(arg) for arg in args], stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          timeout=timeout, env=env, cwd=cwd, encoding="utf-8", errors="backslashreplace", check=False)
+    # Files, not pipes: nobody waits for the end of what a program left behind might still write.
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        done = subprocess.run([str(arg) for arg in args], stdin=stdin, stdout=out, stderr=err, timeout=timeout, env=env,
+                              cwd=cwd, check=False)
+        for name, file in (("stdout", out), ("stderr", err)):
+            file.seek(0)
+            setattr(done, name, file.read().decode("utf-8", "backslashreplace"))
     if check and done.returncode != 0:
         raise AssertionError(f"{args} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
     return done
@@ -124,7 +129,7 @@ class MountTest(unittest.TestCase):
         with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as mounts:
             ours = [line.split()[4] for line in mounts if line.split()[4].startswith(str(self.work))]
         for folder in reversed(ours):
-            subprocess.run(["umount", "-l", folder], check=False)
+            subprocess.run(["umount", "-i", "-l", folder], check=False, timeout=PATIENCE)
         for child in self._started:
             child.kill()
             child.wait()
