@@ -127,14 +127,11 @@ std::vector<ReadPiece> FileReader::read(std::uint64_t offset, std::size_t size,
     parts.push_back(std::move(part));
   }
 
-  const std::vector<repo::BlobKey> further = ahead(offset, end - offset);
+  // Two calls: what nobody waits for yet must not go before what another reader waits for.
   std::vector<repo::BlobSlotPtr> slots;
-  if (!wanted.empty()) {
-    wanted.insert(wanted.end(), further.begin(), further.end());
-    slots = blobs_.request(wanted, transport::Urgency::Demand);
-  } else if (!further.empty()) {
-    blobs_.request(further, transport::Urgency::Ahead);
-  }
+  if (!wanted.empty()) slots = blobs_.request(wanted, transport::Urgency::Demand);
+  const std::vector<repo::BlobKey> further = ahead(offset, end - offset);
+  if (!further.empty()) blobs_.request(further, transport::Urgency::Ahead);
 
   for (auto& [blob, have, missing] : parts) {
     const std::uint64_t begin = begin_of(blob);

@@ -24,7 +24,8 @@ class FileReader {
 
   std::uint64_t size() const { return ends_.empty() ? 0 : ends_.back(); }  // what the blobs have
   bool size_as_recorded() const { return size() == recorded_size_; }
-  // As Vfs::read. Everything that is missing is asked for first, then awaited in order.
+  // As Vfs::read. Everything that is missing is asked for first, then what lies ahead, then it is awaited in
+  // order.
   std::vector<ReadPiece> read(std::uint64_t offset, std::size_t size, const Interrupted& interrupted);
   // As Vfs::seek. Holes are the zero chunks.
   std::optional<std::uint64_t> seek(std::uint64_t offset, bool data) const;
@@ -41,8 +42,8 @@ class FileReader {
   std::span<const repo::Id> content_;
   std::uint64_t recorded_size_;
   std::vector<std::uint64_t> ends_;  // of each blob, in the file
-  mutable std::atomic<std::size_t> hint_{
-      0};  // the blob of the last read: the next one begins there or right behind
+  // The blob of the last read: the next one begins there or right behind.
+  mutable std::atomic<std::size_t> hint_{0};
   std::mutex mutex_;
   Readahead readahead_;
   std::size_t retired_ = 0;  // blobs before it were given up

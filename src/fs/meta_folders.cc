@@ -27,6 +27,10 @@ std::string meaning_of(const MetaNode& meta) {
   return {};
 }
 
+repo::Timestamp now() {
+  return {std::chrono::system_clock::now().time_since_epoch() / std::chrono::seconds(1), 0};
+}
+
 }  // namespace
 
 // Entries of a folder as the list of snapshots was when it was opened; in the root also what was added to it.
@@ -75,7 +79,11 @@ class MetaFolders::FolderDir final : public OpenDir {
 };
 
 MetaFolders::MetaFolders(repo::Repository& repository, NodeTable& nodes, const VfsOptions& options, Log& log)
-    : repository_(repository), nodes_(nodes), options_(options), view_(repository, options, log) {}
+    : repository_(repository),
+      nodes_(nodes),
+      options_(options),
+      mounted_(now()),
+      view_(repository, options, log) {}
 
 void MetaFolders::start(Changed changed) {
   view_.start([this, changed = std::move(changed)](const SnapshotDirs& before, const SnapshotDirs& after) {
@@ -143,12 +151,13 @@ struct stat MetaFolders::attributes_of_meta(const MetaNode& meta, std::uint64_t 
   for (const auto& [name, child] : meta.children) {
     if (child.kind != MetaNode::Kind::Link) ++links;
   }
-  return made_up_attributes(inode, kFolderMode, links, meta.time, options_.meta_uid, options_.meta_gid);
+  const bool empty = meta.time == repo::Timestamp{};  // no snapshot below: as old as the mount, not as 1970
+  return made_up_attributes(inode, kFolderMode, links, empty ? mounted_ : meta.time, options_.meta_uid,
+                            options_.meta_gid);
 }
 
 struct stat MetaFolders::attributes_of_text(std::uint64_t inode) const {
-  const auto now = std::chrono::system_clock::now().time_since_epoch() / std::chrono::seconds(1);
-  return made_up_attributes(inode, S_IFREG | 0444, 1, {now, 0}, options_.meta_uid, options_.meta_gid);
+  return made_up_attributes(inode, S_IFREG | 0444, 1, now(), options_.meta_uid, options_.meta_gid);
 }
 
 Entry MetaFolders::entry_of(NodeId parent, const NodeRef& parent_ref, const std::string& name,

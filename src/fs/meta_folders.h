@@ -53,6 +53,7 @@ class MetaFolders {
   repo::Repository& repository_;
   NodeTable& nodes_;
   const VfsOptions& options_;
+  const repo::Timestamp mounted_;  // when
   MetaNames names_;
   std::vector<TextFile> text_files_;
   std::vector<RootEntry> root_entries_;

@@ -131,7 +131,8 @@ void list(fuse_req_t req, std::size_t size, off_t offset, const fuse_file_info* 
       used += needed;
       return true;
     };
-    context_of(req).vfs.read_dir(*kept<OpenDir>(*info), static_cast<std::uint64_t>(offset), Plus, add);
+    const std::shared_ptr<OpenDir> dir = kept<OpenDir>(*info);
+    context_of(req).vfs.read_dir(*dir, static_cast<std::uint64_t>(offset), Plus, add);
     fuse_reply_buf(req, listing.data(), used);
   });
 }
@@ -189,8 +190,10 @@ void reply_pieces(fuse_req_t req, const std::vector<ReadPiece>& pieces) {
 void read(fuse_req_t req, fuse_ino_t, std::size_t size, off_t offset, fuse_file_info* info) {
   answer(req, [&] {
     const auto interrupted = [req] { return fuse_req_interrupted(req) != 0; };
-    const auto pieces = context_of(req).vfs.read(*kept<OpenFile>(*info), static_cast<std::uint64_t>(offset),
-                                                 size, interrupted);
+    // Ours until after the reply, on which the kernel may release the handle at once.
+    const std::shared_ptr<OpenFile> file = kept<OpenFile>(*info);
+    const auto pieces =
+        context_of(req).vfs.read(*file, static_cast<std::uint64_t>(offset), size, interrupted);
     reply_pieces(req, pieces);
   });
 }

@@ -71,7 +71,7 @@ class HeadStart::State : public std::enable_shared_from_this<HeadStart::State> {
   CpuPool& pool() { return pool_; }
 
   void start() {
-    load_early({FileType::Config, ""}, kMaxConfig);
+    load_early({FileType::Config, ""}, kMaxConfig, Urgency::Demand);
     for (const FileType type : {FileType::Index, FileType::Snapshot}) {
       auto early = std::make_shared<EarlyAnswer<std::vector<FileInfo>>>();
       {
@@ -105,13 +105,13 @@ class HeadStart::State : public std::enable_shared_from_this<HeadStart::State> {
  private:
   using Clock = std::chrono::steady_clock;
 
-  void load_early(const FileName& file, std::uint64_t limit) {
+  void load_early(const FileName& file, std::uint64_t limit, Urgency urgency) {
     auto early = std::make_shared<EarlyAnswer<Bytes>>();
     {
       std::lock_guard lock(mutex_);
       if (!files_.emplace(std::pair(file.type, file.name), early).second) return;
     }
-    backend_.load(file, limit, Urgency::Demand,
+    backend_.load(file, limit, urgency,
                   [self = shared_from_this(), early, began = Clock::now()](Result<Bytes> content) {
                     const auto took =
                         std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - began);
@@ -129,7 +129,7 @@ class HeadStart::State : public std::enable_shared_from_this<HeadStart::State> {
       if (!transport::is_storage_name(files[i].name)) continue;
       bytes += files[i].size;
       if (bytes > kMostBytes) return;
-      load_early({type, files[i].name}, kMostBytes);
+      load_early({type, files[i].name}, kMostBytes, Urgency::Ahead);
     }
   }
 

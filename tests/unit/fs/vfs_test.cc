@@ -123,6 +123,10 @@ TEST_F(VfsTest, BelievesSnapshotsForEverAndFoldersOfSnapshotsShortly) {
   EXPECT_EQ(vfs().absence_timeout(node({"snapshots"})), kShortly);
 }
 
+TEST_F(VfsTest, DatesAFolderWithoutSnapshotsFromTheMount) {
+  EXPECT_GT(walk({"snapshots"})->attributes.st_mtim.tv_sec, kFirstTime);
+}
+
 TEST_F(VfsTest, NumbersInodesAsResticMountDoes) {
   add_snapshot({repository_.file("file", "x")});
   const auto entry = walk({"snapshots", "2024-01-01T12:00:00Z", "file"});
