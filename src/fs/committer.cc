@@ -95,12 +95,20 @@ Committer::DropPtr Committer::add(std::unique_ptr<Tray> tray) {
   return drop;
 }
 
+Committer::DropPtr Committer::cut() {
+  std::unique_ptr<Tray> tray = staging_.seal();
+  if (!tray) return nullptr;
+  const std::lock_guard lock(mutex_);
+  return add(std::move(tray));
+}
+
 // ---- requests
 
 Committer::Ticket Committer::commit(std::function<void(const Status&)> done) {
-  std::unique_ptr<Tray> tray;
   std::optional<Error> failure;
   staging_.await_closing();
+  std::unique_ptr<Tray> tray;
+  std::unique_lock cutting(cutting_);
   try {
     tray = staging_.seal();
   } catch (const Error& error) {
@@ -108,6 +116,7 @@ Committer::Ticket Committer::commit(std::function<void(const Status&)> done) {
     failure = error;
   }
   std::unique_lock lock(mutex_);
+  cutting.unlock();  // the list cannot be seen before the drop is in it
   const Ticket ticket = ++last_ticket_;
   leaving_ = false;
   // Whoever asks wants it now, whatever failed before.
@@ -116,6 +125,7 @@ Committer::Ticket Committer::commit(std::function<void(const Status&)> done) {
     if (drop->state == State::Failed) drop->state = State::Waiting;
   }
   std::set<DropPtr> wanted;
+  const bool shown_anew = tray != nullptr;
   if (tray) {
     wanted.insert(add(std::move(tray)));
   } else if (!failure) {
@@ -124,6 +134,7 @@ Committer::Ticket Committer::commit(std::function<void(const Status&)> done) {
   changed_.notify_all();
   if (nobody_waits_) failure = Error(Errc::Cancelled, "the mount ends");
   if (!failure && !wanted.empty()) {
+    if (!shown_anew) staging_.show_anew();
     waiters_[ticket] = {std::move(wanted), std::move(done)};
     return ticket;
   }
@@ -178,10 +189,8 @@ bool Committer::finish() {
     lock.unlock();
     staging_.end_writers();
     try {
-      if (std::unique_ptr<Tray> tray = staging_.seal()) {
-        const std::lock_guard again(mutex_);
-        add(std::move(tray));
-      }
+      const std::lock_guard cutting(cutting_);
+      cut();
     } catch (const Error& error) {
       log_.error(std::string("what is in new/ is kept there for the next mount: ") + error.what());
       all = false;
@@ -268,11 +277,8 @@ void Committer::wait(std::unique_lock<std::mutex>& lock) {
 bool Committer::commit_if_quiet() {
   try {
     if (staging_.empty()) return false;
-    std::unique_ptr<Tray> tray = staging_.seal();
-    if (!tray) return false;
-    const std::lock_guard lock(mutex_);
-    add(std::move(tray));
-    return true;
+    const std::lock_guard cutting(cutting_);
+    return cut() != nullptr;
   } catch (const Error& error) {
     log_.error(std::string("cannot commit: ") + error.what());
     return false;
@@ -409,6 +415,7 @@ std::vector<DropStatus> Committer::drops() const {
 CommitProgress Committer::progress() const {
   CommitProgress progress;
   progress.pid = ::getpid();
+  const std::lock_guard cutting(cutting_);
   try {
     progress.staged = staging_.empty() ? 0 : 1;
   } catch (const Error&) {

@@ -105,7 +105,8 @@ class Committer final : public CommitService {
   void fail(const DropPtr& drop, const Error& error);
   void answer(const DropPtr& drop, const Status& result);
   void answered();
-  DropPtr add(std::unique_ptr<Tray> tray);  // the lock is held
+  DropPtr cut();                            // cutting_ is held; null: there is nothing in `new/`
+  DropPtr add(std::unique_ptr<Tray> tray);  // mutex_ is held
   void remove_left_over_locks();
   DropStatus describe(const Drop& drop) const;
 
@@ -117,6 +118,9 @@ class Committer final : public CommitService {
   Log& log_;
   const std::function<void(const repo::Snapshot&)> published_;
 
+  // Held from before a tray is sealed until it is in the list, so that nobody finds it in neither place.
+  // Taken before mutex_.
+  mutable std::mutex cutting_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<DropPtr> pending_;  // oldest first

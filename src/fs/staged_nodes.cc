@@ -42,9 +42,8 @@ void TrayGate::seal() {
   changed_.notify_all();
 }
 
-StagedNodePtr StagedNodes::make_top(NodeId id, UniqueFd folder, const struct stat& status) {
+StagedNodePtr StagedNodes::make_top(UniqueFd folder, const struct stat& status) {
   auto node = std::make_shared<StagedNode>();
-  node->id = id;
   node->key = {status.st_dev, status.st_ino};
   node->gate_ = std::make_shared<TrayGate>();
   node->fd_ = std::make_shared<const UniqueFd>(std::move(folder));

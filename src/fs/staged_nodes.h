@@ -81,8 +81,8 @@ class StagedNodes {
   StagedNodes(const StagedNodes&) = delete;
   StagedNodes& operator=(const StagedNodes&) = delete;
 
-  // A node that is in no table and never forgotten: the top folder of a tray.
-  static StagedNodePtr make_top(NodeId id, UniqueFd folder, const struct stat& status);
+  // A node that is in no table and never forgotten: the top folder of a tray. It has no id of its own.
+  static StagedNodePtr make_top(UniqueFd folder, const struct stat& status);
 
   // The node of the file `name` in `parent`, whose status was just read; counts one lookup.
   StagedNodePtr remember(const StagedNodePtr& parent, std::string_view name, const struct stat& status);

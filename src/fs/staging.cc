@@ -18,7 +18,7 @@
 namespace restic::fs {
 namespace {
 
-// Ids of top nodes: this bit and the number of the tray in this mount.
+// Ids of the folder `new`: this bit and a number that grows with each showing.
 constexpr NodeId kTopBit = NodeId{1} << 62U;
 
 std::size_t node_fd_budget() {
@@ -96,16 +96,20 @@ StagedNodePtr Staging::make_top(const Tray& tray) {
   UniqueFd folder(::dup(tray.files()));
   if (!folder || ::fstat(folder.get(), &status) != 0)
     throw system_error("cannot open the staging area", errno);
-  return StagedNodes::make_top(kBranchBit | kTopBit | ++generation_, std::move(folder), status);
+  return StagedNodes::make_top(std::move(folder), status);
 }
 
 Entry Staging::root() {
   Entry entry;
-  const StagedNodePtr top = node(kBranchBit | kTopBit);
+  StagedNodePtr top;
+  {
+    const std::lock_guard lock(mutex_);
+    top = top_;
+    entry.node = kBranchBit | kTopBit | generation_;
+  }
   const SharedFd fd = nodes_.fd(top);
   if (!fd || ::fstat(fd->get(), &entry.attributes) != 0)
     throw system_error("cannot read the staging area", errno);
-  entry.node = top->id;
   entry.attribute_timeout = kShortly;
   return entry;
 }
@@ -131,6 +135,18 @@ std::shared_ptr<Staging::Shower> Staging::shower() const {
 
 void Staging::wait_until_shown() const {
   if (const auto current = shower()) current->wait();
+}
+
+void Staging::tell_kernel() const {
+  if (const auto current = shower()) current->show();
+}
+
+void Staging::show_anew() {
+  {
+    const std::lock_guard lock(mutex_);
+    ++generation_;
+  }
+  tell_kernel();
 }
 
 bool Staging::is_top(NodeId id) { return (id & kTopBit) != 0; }
@@ -185,10 +201,11 @@ std::unique_ptr<Tray> Staging::seal() {
     const std::lock_guard lock(mutex_);
     sealed = std::exchange(tray_, std::move(next_));
     top_ = std::move(next_top);
+    ++generation_;
   }
   closed_files_.drop_waiting();
   gate->seal();
-  if (const auto current = shower()) current->show();
+  tell_kernel();
   if (!sealed->empty()) return sealed;
   sealed->finish();
   sealed->remove();

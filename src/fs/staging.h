@@ -44,9 +44,9 @@ class CommitService {
 // system of the state folder (fs/staging_ops.cc), so it keeps that one's promises.
 //
 // A sealed tray takes no more changes: who still stands in one of its folders gets ESTALE, on which the
-// kernel looks the path up again. Each tray has a top node of its own, so that the folder shown as `new` is
-// another one at once, even while somebody's fsync holds the old one. The old top stays good as a name for
-// the current one: a shell whose working folder is `new/` goes on working there.
+// kernel looks the path up again. The folder shown as `new` is another one then at once, even while
+// somebody's fsync holds the old one. The old one's id stays good as a name for the current tray: a shell
+// whose working folder is `new/` goes on working there.
 //
 // A file that is open for writing while its tray is sealed is not part of that drop: it is taken over, with
 // the folders on its way, into the next tray, and its writer goes on undisturbed.
@@ -76,6 +76,9 @@ class Staging final : public Branch {
   // open for writing may show again only after the next successful seal.
   std::unique_ptr<Tray> seal();
 
+  // Shows the same tray as another folder: the kernel lets nobody into the old one while it waits in fsync.
+  void show_anew();
+
   bool empty() const;
   bool any_writer() const { return closed_files_.any_writer(); }
   // The kernel tells of a close(2) only after it has returned to its caller, so a file that was closed just
@@ -99,7 +102,8 @@ class Staging final : public Branch {
  private:
   struct Shower;  // tells the kernel that `new` is another folder, on a thread of its own
 
-  StagedNodePtr make_top(const Tray& tray);
+  static StagedNodePtr make_top(const Tray& tray);
+  void tell_kernel() const;
   std::shared_ptr<Shower> shower() const;
   void carry_over_open_files(const Tray& next, const StagedNodePtr& next_top);
 
@@ -112,7 +116,7 @@ class Staging final : public Branch {
   std::atomic<std::int64_t> last_change_;
   std::mutex sealing_;  // one seal at a time; held over it
   mutable std::mutex mutex_;
-  std::uint64_t generation_ = 0;
+  std::uint64_t generation_ = 1;  // of the id that `new` is shown with
   std::unique_ptr<Tray> tray_;
   std::unique_ptr<Tray> next_;  // only between a failed seal and the next one
   StagedNodePtr top_;

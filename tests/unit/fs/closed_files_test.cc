@@ -20,7 +20,7 @@ class ClosedFilesTest : public testing::Test {
     UniqueFd fd(::open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     struct stat status {};
     EXPECT_EQ(::fstat(fd.get(), &status), 0);
-    return StagedNodes::make_top(1, std::move(fd), status);
+    return StagedNodes::make_top(std::move(fd), status);
   }
 
   StagedNodes nodes_{16};

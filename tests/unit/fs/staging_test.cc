@@ -115,6 +115,16 @@ class StagingTest : public testing::Test {
     return ::fsync(fd.get()) == 0 ? 0 : errno;
   }
 
+  // False: not within a minute.
+  template <class Condition>
+  static bool soon(const Condition& condition) {
+    for (int i = 0; i < 6000; ++i) {
+      if (condition()) return true;
+      std::this_thread::sleep_for(10ms);
+    }
+    return false;
+  }
+
   test::TemporaryFolder folder_;
   stdfs::path mountpoint_ = folder_.path() / "mnt";
   test::FakeSnapshotMaker maker_;
@@ -161,6 +171,43 @@ TEST_F(StagingTest, NewIsEmptyAtOnceWhileTheDropIsStillOnItsWay) {
   ASSERT_EQ(maker_.drops().size(), 2U);
   EXPECT_EQ(maker_.drops()[0].files.at("first"), "1");
   EXPECT_EQ(maker_.drops()[1].files.at("first"), "another first");
+}
+
+TEST_F(StagingTest, SyncOfAnEmptyNewWaitsForTheEarlierDropAndShutsNobodyOut) {
+  mount();
+  maker_.hold();
+  put("first", "1");
+  auto first = std::async(std::launch::async, [this] { return sync_new(); });
+  ASSERT_TRUE(maker_.wait_for_tries(1));
+  life_->staging().wait_until_shown();
+  const NodeId held = life_->staging().root().node;
+  auto second = std::async(std::launch::async, [this] { return sync_new(); });
+  EXPECT_TRUE(soon([&] { return life_->staging().root().node != held; }));
+  auto third = std::async(std::launch::async, [this] { put("second", "2"); });
+  EXPECT_EQ(third.wait_for(60s), std::future_status::ready);
+  EXPECT_EQ(second.wait_for(0s), std::future_status::timeout);
+  maker_.let_go();
+  EXPECT_EQ(first.get(), 0);
+  EXPECT_EQ(second.get(), 0);
+  EXPECT_EQ(get("second"), "2");
+}
+
+TEST_F(StagingTest, OfManyWhoCommitAtOnceNobodyIsAnsweredBeforeTheDropIsASnapshot) {
+  mount();
+  constexpr int kCommitters = 4;
+  for (std::size_t round = 1; round <= 50; ++round) {
+    put("file", std::to_string(round));
+    std::vector<std::future<std::size_t>> committers;
+    for (int i = 0; i < kCommitters; ++i) {
+      committers.push_back(std::async(std::launch::async, [this] {
+        const auto durable = std::make_shared<std::promise<std::size_t>>();
+        life_->committer().commit([=, this](const Status&) { durable->set_value(maker_.drops().size()); });
+        auto answer = durable->get_future();
+        return answer.wait_for(60s) == std::future_status::ready ? answer.get() : 0;
+      }));
+    }
+    for (auto& committer : committers) ASSERT_EQ(committer.get(), round);
+  }
 }
 
 TEST_F(StagingTest, AShellThatStandsInNewGoesOnWorkingThereAfterACommit) {
