@@ -14,13 +14,15 @@
 namespace restic::repo {
 
 // Collects uploaded packs for the next index file and says when it is due (FORMAT: index): when it names
-// 50000 blobs or its first pack has waited for 10 minutes, always whole packs. Thread-safe; never blocks.
+// 50000 blobs or its first pack has waited for 10 minutes, always whole packs. Thread-safe; blocks no longer
+// than `write` does.
 class IndexWriter {
  public:
   static constexpr std::size_t kMaxBlobs = 50000;
   static constexpr std::chrono::minutes kMaxAge{10};
 
-  // `write` is called outside any lock with the packs of one index file, never with none.
+  // `write` is called with the packs of one index file, never with none. Whoever finds that packs do not wait
+  // here any more comes after that call: it is made under the lock, so it must be short and not call back.
   using Write = std::function<void(std::vector<PackEntry>)>;
   IndexWriter(const Clock& clock, Write write) : clock_(clock), write_(std::move(write)) {}
   IndexWriter(const IndexWriter&) = delete;
@@ -30,10 +32,10 @@ class IndexWriter {
   void add(PackEntry pack);
   // Writes what waits, however little.
   void flush();
-  // What waits, for somebody else to write.
-  std::vector<PackEntry> take();
 
  private:
+  void write_all();
+
   const Clock& clock_;
   const Write write_;
   std::mutex mutex_;

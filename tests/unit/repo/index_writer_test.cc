@@ -4,6 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <future>
+
 #include "support/fake_clock.h"
 
 namespace restic::repo {
@@ -60,11 +63,22 @@ TEST_F(IndexWriterTest, FlushWritesTheRestButNoEmptyFile) {
   EXPECT_THAT(files_, ElementsAre(5));
 }
 
-TEST_F(IndexWriterTest, WhatIsTakenIsNotWritten) {
-  writer_.add(pack_of(5));
-  EXPECT_EQ(writer_.take().size(), 1U);
-  writer_.flush();
-  EXPECT_THAT(files_, IsEmpty());
+TEST_F(IndexWriterTest, WhoFindsNothingToFlushComesAfterTheOneWhoTookIt) {
+  std::atomic<bool> is_written{false};
+  std::future<bool> other;
+  IndexWriter* self = nullptr;
+  IndexWriter writer(clock_, [&](const std::vector<PackEntry>&) {
+    other = std::async(std::launch::async, [&] {
+      self->flush();
+      return is_written.load();
+    });
+    other.wait_for(20ms);  // time to pass by, if it can
+    is_written = true;
+  });
+  self = &writer;
+  writer.add(pack_of(5));
+  writer.flush();
+  EXPECT_TRUE(other.get());
 }
 
 }  // namespace
