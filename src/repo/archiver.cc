@@ -118,6 +118,7 @@ struct Archiver::Impl {
                     Timestamp begun) const;
   void write_snapshot(Snapshot& snapshot, const ArchiveOptions& archive_options,
                       const WriteSessions::Lease& lease);
+  void take_back(const FileName& file) noexcept;
 
   Repository& repository;
   const ArchiverOptions options;
@@ -265,9 +266,32 @@ void Archiver::Impl::write_snapshot(Snapshot& snapshot, const ArchiveOptions& ar
   }
   const FileName file{FileType::Snapshot, snapshot.id.hex()};
   lease.check_lock();
-  transport::save(repository.backend(), file, stored);
+  try {
+    transport::save(repository.backend(), file, stored);
+  } catch (const Error&) {
+    if (!lease.has_lock()) take_back(file);  // the answer may be what was lost
+    throw;
+  }
+  if (!lease.has_lock()) {
+    take_back(file);
+    throw lock_lost();
+  }
   if (transport::load(repository.backend(), file, kMaxSnapshotFile) != *stored) {
     throw Error(Errc::Damaged, file.path() + " did not read back as it was written");
+  }
+}
+
+// A snapshot that arrived after the lock was lost: a prune that ran meanwhile did not know of it.
+void Archiver::Impl::take_back(const FileName& file) noexcept {
+  try {
+    transport::remove(repository.backend(), file);
+    repository.log().warning(file.path() + " is removed again, for it was written too late under its lock");
+  } catch (const Error& error) {
+    if (error.code() == Errc::NotFound) return;
+    repository.log().error(file.path() +
+                           " was written too late under its lock and cannot be removed: " + error.what());
+  } catch (const std::exception& error) {
+    repository.log().error(std::string("a snapshot written too late cannot be removed: ") + error.what());
   }
 }
 

@@ -80,7 +80,7 @@ BlobWriter::BlobWriter(Repository& repository, MemoryBudget& budget, const Clock
       index_(repository.index()),
       compresses_(repository.config().version >= 2),
       index_writer_(clock, [this](std::vector<PackEntry> packs) { write_index(std::move(packs)); }),
-      uploads_(repository.backend(), std::move(may_write)),
+      uploads_(repository.backend(), std::move(may_write), repository.log()),
       data_packs_(
           budget, [this](FilledPack pack) { upload(std::move(pack)); }, pack_size),
       tree_packs_(
@@ -121,8 +121,13 @@ bool BlobWriter::has(const BlobKey& key) const {
 
 void BlobWriter::flush(const std::stop_token& stop) {
   wait_for(stores_, stop);
-  data_packs_.close();
-  tree_packs_.close();
+  {
+    // Counts as a store, so that whoever finds no open pack any more waits until this one is handed on.
+    const std::uint64_t ticket = begin(stores_);
+    data_packs_.close();
+    tree_packs_.close();
+    end(stores_, ticket);
+  }
   // Later calls of store() may still fill room in the packs just closed.
   wait_for(stores_, stop);
   wait_for(writes_, stop);

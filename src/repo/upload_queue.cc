@@ -7,8 +7,11 @@
 
 namespace restic::repo {
 
-UploadQueue::UploadQueue(transport::Backend& backend, MayWrite may_write)
-    : backend_(backend), may_write_(std::move(may_write)), at_once_(std::max(1U, backend.parallelism())) {}
+UploadQueue::UploadQueue(transport::Backend& backend, MayWrite may_write, Log& log)
+    : backend_(backend),
+      may_write_(std::move(may_write)),
+      log_(log),
+      at_once_(std::max(1U, backend.parallelism())) {}
 
 UploadQueue::~UploadQueue() {
   std::unique_lock lock(mutex_);
@@ -47,7 +50,29 @@ void UploadQueue::start(Job job) {
   };
   const Status allowed = may_write_();
   if (!allowed.ok()) return ended(allowed);
-  backend_.save(job.file, std::move(job.content), ended);
+  if (job.file.type != transport::FileType::Index) {
+    return backend_.save(job.file, std::move(job.content), ended);
+  }
+  backend_.save(job.file, std::move(job.content), [this, file = job.file, ended](const Status& status) {
+    const Status still_allowed = may_write_();
+    if (still_allowed.ok()) return ended(status);
+    take_back(file, still_allowed.error(), ended);
+  });
+}
+
+// Also when the save is said to have failed: its answer may be what was lost.
+void UploadQueue::take_back(const transport::FileName& file, const Error& reason,
+                            const transport::StatusDone& ended) {
+  backend_.remove(file, [this, file, reason, ended](const Status& status) {
+    if (status.ok()) {
+      log_.warning(file.path() + " is removed again, for it was written too late: " + reason.what());
+    } else if (status.error().code() != Errc::NotFound) {
+      log_.error(file.path() +
+                 " was written too late and cannot be removed; if a prune ran meanwhile, repair the index: " +
+                 status.error().what());
+    }
+    ended(reason);
+  });
 }
 
 }  // namespace restic::repo

@@ -7,6 +7,7 @@
 #include <functional>
 #include <mutex>
 
+#include "base/log.h"
 #include "transport/backend.h"
 
 namespace restic::repo {
@@ -17,8 +18,10 @@ namespace restic::repo {
 class UploadQueue {
  public:
   // `may_write` is asked just before a save starts; what it returns instead of success is that save's result.
+  // For an index file it is asked again when the save has ended: if writing is not allowed any more, a prune
+  // may have removed the packs it names, so the file is removed again, as far as that can be done.
   using MayWrite = std::function<Status()>;
-  UploadQueue(transport::Backend& backend, MayWrite may_write);
+  UploadQueue(transport::Backend& backend, MayWrite may_write, Log& log);
   // Waits for every save that was asked for.
   ~UploadQueue();
   UploadQueue(const UploadQueue&) = delete;
@@ -33,9 +36,11 @@ class UploadQueue {
     transport::StatusDone done;
   };
   void start(Job job);
+  void take_back(const transport::FileName& file, const Error& reason, const transport::StatusDone& ended);
 
   transport::Backend& backend_;
   const MayWrite may_write_;
+  Log& log_;
   const std::size_t at_once_;
   std::mutex mutex_;
   std::condition_variable idle_;

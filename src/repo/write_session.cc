@@ -18,13 +18,6 @@ using transport::FileType;
 constexpr std::chrono::seconds kHousekeepEvery{1};
 constexpr std::chrono::seconds kRetryRefreshAfter{20};
 
-Error lock_lost() {
-  return {Errc::Locked,
-          "the repository's lock could not be refreshed for more than 22 minutes; writing has stopped and "
-          "starts over "
-          "under a new lock"};
-}
-
 // The last 4 bytes of the pack: there only if all of it is, and equal to the length of its header.
 std::future<Result<Bytes>> load_trailer(transport::Backend& backend, const PackEntry& pack,
                                         std::uint32_t& header_length) {
@@ -49,6 +42,12 @@ bool says(const Bytes& trailer, std::uint32_t header_length) {
 }
 
 }  // namespace
+
+Error lock_lost() {
+  return {Errc::Locked,
+          "the repository's lock could not be refreshed for more than 22 minutes; writing has stopped and "
+          "starts over under a new lock"};
+}
 
 WriteSessions::WriteSessions(Repository& repository, MemoryBudget& budget, const LockOwner& owner,
                              const LockJournal& journal, std::chrono::milliseconds idle_release,

@@ -17,6 +17,9 @@
 
 namespace restic::repo {
 
+// What a write fails with after the lock could not be refreshed in time.
+Error lock_lost();
+
 // One BlobWriter for each time the lock is held, shared by all who write: opened when the first asks, kept
 // while anybody uses it or may soon, closed with its index written and the lock given back. A writer that
 // failed takes no new users, and the next is opened under a new lock. Thread-safe.
@@ -34,6 +37,8 @@ class WriteSessions {
     BlobWriter& writer() const { return *writer_; }
     // Throws the writer's failure, or Locked when the lock is too old to write under.
     void check_lock() const { sessions_->check_lock(); }
+    // Whether the lock may still be written under, whatever the writer's state.
+    bool has_lock() const { return sessions_->lock_.usable(); }
 
    private:
     friend class WriteSessions;

@@ -228,6 +228,46 @@ TEST_F(BlobWriterTest, PacksWhoseIndexFailedAreHandedToTheNextWriter) {
   EXPECT_EQ(packs().size(), 1U);
 }
 
+TEST_F(BlobWriterTest, AnIndexThatArrivesAfterTheLockWasLostIsTakenBack) {
+  std::atomic<bool> has_lock{true};
+  for (const bool answer_is_lost : {false, true}) {
+    has_lock = true;
+    made_.backend().set_hook([&](const Call& call) -> Fault {
+      Fault fault;
+      if (call.kind != Call::Kind::Save || call.file.type != FileType::Index) return fault;
+      has_lock = false;
+      if (answer_is_lost) fault.fail_after = Error(Errc::Timeout, "no answer");
+      return fault;
+    });
+    const auto writer = new_writer(
+        [&] { return has_lock ? Status(Unit{}) : Status(Error(Errc::Locked, "the lock is lost")); });
+    writer->store(BlobType::Data, noise(10000, 1));
+    try {
+      writer->flush({});
+      FAIL() << "it was content without a lock";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), Errc::Locked);
+    }
+    EXPECT_TRUE(made_.backend().names(FileType::Index).empty());
+    EXPECT_EQ(writer->give_up().size(), 1U);
+  }
+}
+
+TEST_F(BlobWriterTest, EachOfSeveralFlushesLeavesItsBlobsInTheIndex) {
+  const auto writer = new_writer();
+  std::vector<std::jthread> threads;
+  for (std::uint64_t thread = 0; thread < 3; ++thread) {
+    threads.emplace_back([&, thread] {
+      for (std::uint64_t i = 0; i < 30; ++i) {
+        const BlobKey key{BlobType::Data, writer->store(BlobType::Data, noise(100, thread * 100 + i)).id};
+        writer->flush({});
+        made_.repository().refresh_index();
+        EXPECT_TRUE(made_.repository().index()->contains(key));
+      }
+    });
+  }
+}
+
 TEST_F(BlobWriterTest, WritesNothingWhenItMayNot) {
   const auto writer = new_writer([] { return Status(Error(Errc::Locked, "the lock is lost")); });
   try {
