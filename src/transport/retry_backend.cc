@@ -25,10 +25,10 @@ RetryBackend::RetryBackend(std::unique_ptr<Backend> inner, const RetryPolicy& po
 
 RetryBackend::~RetryBackend() {
   stopping_ = true;
-  // Waiting calls end here; those under way end as the inner backend goes, and `stopping_` keeps them from
-  // coming back.
+  // Waiting calls end here. Those under way end as the inner backend goes, which is the next to happen, and
+  // `stopping_` keeps them from coming back. Their completions may still begin new calls: the inner backend
+  // cancels these too, so nobody may take it away from under them (as reset() would).
   timer_->cancel_all();
-  inner_.reset();
 }
 
 std::chrono::milliseconds RetryBackend::wait_before(unsigned failures) {

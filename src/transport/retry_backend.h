@@ -62,7 +62,7 @@ class RetryBackend : public Backend {
   std::mutex random_mutex_;
   std::mt19937 random_;
   std::unique_ptr<Timer> timer_;
-  std::unique_ptr<Backend> inner_;  // first to go: its completions use the rest
+  const std::unique_ptr<Backend> inner_;  // first to go: its completions use the rest
 };
 
 }  // namespace restic::transport

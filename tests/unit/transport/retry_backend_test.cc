@@ -171,5 +171,25 @@ TEST(RetryBackend, CancelsTheWaitingWhenItGoes) {
   EXPECT_TRUE(code == Errc::Cancelled || code == Errc::Unavailable);
 }
 
+TEST(RetryBackend, CompletionsMayBeginCallsWhileItGoes) {
+  Log log(Log::Sink::Nothing);
+  auto fake = std::make_unique<FakeBackend>();
+  fake->set_hook([](const Call&) {
+    Fault fault;
+    fault.hang = true;
+    return fault;
+  });
+  std::vector<Errc> ends;
+  {
+    RetryBackend retry(std::move(fake), RetryPolicy{}, make_timer(), log);
+    retry.load(numbered_file(FileType::Key, 1), 1, Urgency::Demand, [&](const Result<Bytes>& first) {
+      ends.push_back(first.error().code());
+      retry.list(FileType::Key,
+                 [&](const Result<std::vector<FileInfo>>& second) { ends.push_back(second.error().code()); });
+    });
+  }
+  EXPECT_EQ(ends, (std::vector<Errc>{Errc::Cancelled, Errc::Cancelled}));
+}
+
 }  // namespace
 }  // namespace restic::transport
