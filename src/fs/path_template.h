@@ -25,8 +25,7 @@ class PathTemplate {
  public:
   explicit PathTemplate(std::string text) : text_(std::move(text)) {}
 
-  // The folder that exists even with no snapshot in it: everything before the first folder with a
-  // placeholder.
+  // The folder that exists even with no snapshot in it: everything before the first folder with a %-code.
   std::string fixed_folder() const;
   std::vector<TemplatePath> expand(const repo::Snapshot& snapshot, const std::string& time_template) const;
 

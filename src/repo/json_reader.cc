@@ -15,7 +15,7 @@ namespace {
 // Parser and copy of a document this large stay with their thread for the next one.
 constexpr std::size_t kKeptCapacity = 4U << 20U;
 
-// The four hex digits of \uXXXX.
+// The four hex digits of a \u escape.
 char32_t code_unit(std::string_view digits) {
   std::uint32_t unit = 0;
   if (digits.size() < 4) throw JsonError{"a string ends within an escape"};
@@ -27,7 +27,7 @@ char32_t code_unit(std::string_view digits) {
 bool is_high_surrogate(char32_t unit) { return unit >= 0xd800 && unit < 0xdc00; }
 bool is_low_surrogate(char32_t unit) { return unit >= 0xdc00 && unit < 0xe000; }
 
-// Reads one or two \uXXXX at the start of `raw`; returns how many characters that took.
+// Reads one or two \u escapes at the start of `raw`; returns how many characters that took.
 std::size_t append_unicode_escape(std::string_view raw, std::string& out) {
   const char32_t unit = code_unit(raw.substr(2));
   if (is_high_surrogate(unit) && raw.size() >= 12 && raw[6] == '\\' && raw[7] == 'u') {
