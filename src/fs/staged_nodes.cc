@@ -202,12 +202,16 @@ void StagedNodes::closed(const StagedNodePtr& node) {
   if (--node->handles_ == 0 && node->removed_) last = std::move(node->fd_);
 }
 
-void StagedNodes::change_tray(const StagedNodePtr& node, const StagedNodePtr& top) {
+void StagedNodes::pin(const StagedNodePtr& node) {
   const SharedFd pinned = fd(node);
   const std::lock_guard lock(mutex_);
   if (!node->fd_) node->fd_ = pinned;
   node->parent_ = nullptr;
   node->name_.clear();
+}
+
+void StagedNodes::change_tray(const StagedNodePtr& node, const StagedNodePtr& top) {
+  const std::lock_guard lock(mutex_);
   node->gate_ = top->gate_;
 }
 

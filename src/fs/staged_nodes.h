@@ -103,7 +103,9 @@ class StagedNodes {
   // The file was opened, or one that was opened is closed.
   void opened(const StagedNodePtr& node);
   void closed(const StagedNodePtr& node);
-  // The file was taken over into another tray.
+  // The file is about to get another place: makes sure the node does not depend on its name.
+  void pin(const StagedNodePtr& node);
+  // The file, pinned before, was taken over into another tray.
   void change_tray(const StagedNodePtr& node, const StagedNodePtr& top);
 
   std::size_t size() const;

@@ -158,13 +158,18 @@ StagedNodePtr Staging::node(NodeId id) const {
 }
 
 bool Staging::empty() const {
-  UniqueFd files;
+  std::vector<UniqueFd> folders;
   {
     const std::lock_guard lock(mutex_);
-    files = UniqueFd(::dup(tray_->files()));
+    for (const Tray* tray : {tray_.get(), next_.get()}) {
+      if (tray != nullptr) folders.emplace_back(::dup(tray->files()));
+    }
   }
-  if (!files) throw system_error("cannot read the staging area", errno);
-  return folder_is_empty(files.get());
+  for (const UniqueFd& files : folders) {
+    if (!files) throw system_error("cannot read the staging area", errno);
+    if (!folder_is_empty(files.get())) return false;
+  }
+  return true;
 }
 
 void Staging::await_closing() {
@@ -172,27 +177,67 @@ void Staging::await_closing() {
   closed_files_.await_writers(kPatience);
 }
 
-void Staging::carry_over_open_files(const Tray& next, const StagedNodePtr& next_top) {
+void Staging::prepare_next() {
+  if (next_) return;
+  std::unique_ptr<Tray> next = store_.make_next(*tray_);
+  next_top_ = make_top(*next);
+  const std::lock_guard lock(mutex_);
+  next_ = std::move(next);
+}
+
+void Staging::carry_over_open_files() {
   std::unordered_set<FileKey, FileKeyHash> keys;
-  const std::vector<StagedNodePtr> writers = closed_files_.writers();
-  for (const StagedNodePtr& writer : writers) keys.insert(writer->key);
-  if (!keys.empty()) move_files(tray_->files(), next.files(), keys);
   // Also those that have no name any more: they are in no drop, but their writers may go on.
-  for (const StagedNodePtr& writer : writers) nodes_.change_tray(writer, next_top);
+  const std::vector<StagedNodePtr> writers = closed_files_.writers();
+  for (const StagedNodePtr& writer : writers) {
+    keys.insert(writer->key);
+    nodes_.pin(writer);
+  }
+  taken_over_.insert(taken_over_.end(), writers.begin(), writers.end());
+  if (!keys.empty()) move_files(tray_->files(), next_->files(), keys);
+  for (const StagedNodePtr& writer : writers) nodes_.change_tray(writer, next_top_);
+}
+
+// False: some file could not be put back, so the next tray is still needed.
+bool Staging::put_back_open_files() {
+  try {
+    move_back(next_->files(), tray_->files());
+  } catch (const Error& error) {
+    log_.error(std::string("files of new/ that are open for writing show again after the next commit: ") +
+               error.what());
+    return false;
+  }
+  for (const StagedNodePtr& node : taken_over_) nodes_.change_tray(node, top_);
+  taken_over_.clear();
+  next_top_ = nullptr;
+  std::unique_ptr<Tray> unneeded;
+  {
+    const std::lock_guard lock(mutex_);
+    unneeded = std::move(next_);
+  }
+  try {
+    unneeded->finish();
+    unneeded->remove();
+  } catch (const Error& error) {
+    log_.warning(std::string("the next mount clears what is left of a commit that failed: ") + error.what());
+  }
+  return true;
 }
 
 std::unique_ptr<Tray> Staging::seal() {
   const std::lock_guard one_at_a_time(sealing_);
-  // Files that a failed seal took over already wait in `next_`.
-  if (tray_->empty() && (!next_ || next_->empty())) return nullptr;
-  if (!next_) next_ = store_.make_next(*tray_);
-  StagedNodePtr next_top = make_top(*next_);
+  if (empty()) return nullptr;
+  prepare_next();
   const std::shared_ptr<TrayGate> gate = nodes_.gate(top_);
+  const std::shared_ptr<TrayGate> next_gate = nodes_.gate(next_top_);
   gate->hold();
+  next_gate->hold();
   try {
-    carry_over_open_files(*next_, next_top);
+    carry_over_open_files();
     tray_->seal();
   } catch (const Error&) {
+    // Who came to the next gate meanwhile goes to the one that the file belongs to now.
+    put_back_open_files() ? next_gate->seal() : next_gate->reopen();
     gate->reopen();
     throw;
   }
@@ -200,10 +245,12 @@ std::unique_ptr<Tray> Staging::seal() {
   {
     const std::lock_guard lock(mutex_);
     sealed = std::exchange(tray_, std::move(next_));
-    top_ = std::move(next_top);
+    top_ = std::move(next_top_);
     ++generation_;
   }
+  taken_over_.clear();
   closed_files_.drop_waiting();
+  next_gate->reopen();
   gate->seal();
   tell_kernel();
   if (!sealed->empty()) return sealed;

@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -72,8 +73,9 @@ class Staging final : public Branch {
   CommitService& commits() { return *commits_; }
 
   // Cuts the drop: the tray as it is becomes the caller's, sealed; `new/` is empty but for files open for
-  // writing. Null: there is nothing to commit. Throws Error{Io, Full}: the tray stays open; a file that was
-  // open for writing may show again only after the next successful seal.
+  // writing. Null: there is nothing to commit. Throws Error{Io, Full}: the tray stays open with all its
+  // files. (When not even a file that was taken over can be put back, it has no name until the next
+  // successful seal; its writers go on.)
   std::unique_ptr<Tray> seal();
 
   // Shows the same tray as another folder: the kernel lets nobody into the old one while it waits in fsync.
@@ -105,7 +107,9 @@ class Staging final : public Branch {
   static StagedNodePtr make_top(const Tray& tray);
   void tell_kernel() const;
   std::shared_ptr<Shower> shower() const;
-  void carry_over_open_files(const Tray& next, const StagedNodePtr& next_top);
+  void prepare_next();
+  void carry_over_open_files();
+  bool put_back_open_files();
 
   TrayStore& store_;
   const Clock& clock_;
@@ -118,8 +122,11 @@ class Staging final : public Branch {
   mutable std::mutex mutex_;
   std::uint64_t generation_ = 1;  // of the id that `new` is shown with
   std::unique_ptr<Tray> tray_;
-  std::unique_ptr<Tray> next_;  // only between a failed seal and the next one
   StagedNodePtr top_;
+  // While a seal is under way, and after one that could not put back the files that it had taken over.
+  std::unique_ptr<Tray> next_;
+  StagedNodePtr next_top_;
+  std::vector<StagedNodePtr> taken_over_;  // nodes that belong to next_top_ now
   std::shared_ptr<Shower> shower_;
 };
 

@@ -6,21 +6,23 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <functional>
+#include <map>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "fs/state_files.h"
+#include "repo/folder_walk.h"
 
 namespace restic::fs {
 namespace {
 
-constexpr std::size_t kMaxEntries = 100'000'000;  // of one folder
 constexpr const char* kCannotMove = "cannot take a file that is still being written over into the next drop";
 
 void copy_xattrs(int from, int to) {
@@ -43,75 +45,95 @@ void restore_times(int folder, const struct stat& status) {
   if (::futimens(folder, times.data()) != 0) throw system_error(kCannotMove, errno);
 }
 
-class Mover {
- public:
-  explicit Mover(const std::unordered_set<FileKey, FileKeyHash>& keys) : keys_(keys) {}
-
-  // The folder to move into is made by `make_target` when the first file wants it.
-  void move_below(int from, const std::function<UniqueFd()>& make_target) {
-    UniqueFd target;
-    const auto get_target = [&]() -> int {
-      if (!target) target = make_target();
-      return target.get();
-    };
-    struct stat folder {};
-    if (::fstat(from, &folder) != 0) throw system_error(kCannotMove, errno);
-    bool moved = false;
-    for (const std::string& name : list_folder(from, kMaxEntries)) {
-      struct stat status {};
-      if (::fstatat(from, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
-        throw system_error(kCannotMove, errno);
-      }
-      if (S_ISDIR(status.st_mode)) {
-        const UniqueFd child = open_folder(from, name);
-        move_below(child.get(), [&] { return make_folder_once(get_target(), name); });
-        continue;
-      }
-      const FileKey key{status.st_dev, status.st_ino};
-      if (!keys_.contains(key)) continue;
-      if (::renameat(from, name.c_str(), get_target(), name.c_str()) != 0) {
-        throw system_error(kCannotMove, errno);
-      }
-      found_.insert(key);
-      moved = true;
-    }
-    if (target) {
-      // Only now, for moving changes the time and may need the mode that it was made with.
-      copy_look(from, folder, target.get());
-      if (moved) restore_times(from, folder);
-    }
+void copy_look(int from, int to) {
+  struct stat status {};
+  if (::fstat(from, &status) != 0) throw system_error(kCannotMove, errno);
+  copy_xattrs(from, to);
+  if (::fchown(to, status.st_uid, status.st_gid) != 0 && errno != EPERM) {
+    throw system_error(kCannotMove, errno);
   }
-  std::unordered_set<FileKey, FileKeyHash> found() && { return std::move(found_); }
+  if (::fchmod(to, status.st_mode & 07777U) != 0) throw system_error(kCannotMove, errno);
+  restore_times(to, status);
+}
 
- private:
-  static UniqueFd make_folder_once(int parent, const std::string& name) {
-    if (::mkdirat(parent, name.c_str(), 0700) != 0 && errno != EEXIST) throw system_error(kCannotMove, errno);
-    return open_folder(parent, name);
-  }
-  static void copy_look(int from, const struct stat& status, int to) {
-    copy_xattrs(from, to);
-    if (::fchown(to, status.st_uid, status.st_gid) != 0 && errno != EPERM) {
+// The folder with this path below another, which may be longer than a system call takes; its missing parts
+// are made on request.
+UniqueFd open_below(int top, const std::string& path, bool make) {
+  UniqueFd folder = open_folder(top, ".");
+  for (std::size_t begin = 0; begin < path.size();) {
+    const std::size_t end = std::min(path.find('/', begin), path.size());
+    const std::string name = path.substr(begin, end - begin);
+    if (make && ::mkdirat(folder.get(), name.c_str(), 0700) != 0 && errno != EEXIST) {
       throw system_error(kCannotMove, errno);
     }
-    if (::fchmod(to, status.st_mode & 07777U) != 0) throw system_error(kCannotMove, errno);
-    restore_times(to, status);
+    folder = open_folder(folder.get(), name);
+    begin = end + 1;
   }
+  return folder;
+}
 
-  const std::unordered_set<FileKey, FileKeyHash>& keys_;
-  std::unordered_set<FileKey, FileKeyHash> found_;
+using NamesByFolder = std::map<std::string, std::vector<std::string>>;  // by its path; empty: the top
+
+// Finds the files in `keys`, or all when there are none given.
+class Finder final : public repo::FolderVisitor {
+ public:
+  explicit Finder(const std::unordered_set<FileKey, FileKeyHash>* keys) : keys_(keys) {}
+
+  void enter_folder(int, const std::string&, const std::string&) override {}
+  void leave_folder() override {}
+  void visit(int, const std::string& name, const struct stat& status, const std::string& path) override {
+    if (keys_ != nullptr && !keys_->contains({status.st_dev, status.st_ino})) return;
+    const std::size_t folder = path.size() - name.size();
+    found_[path.substr(0, folder == 0 ? 0 : folder - 1)].push_back(name);
+  }
+  void unreadable(const std::string&, int error) override { throw system_error(kCannotMove, error); }
+
+  const NamesByFolder& found() const { return found_; }
+
+ private:
+  const std::unordered_set<FileKey, FileKeyHash>* keys_;
+  NamesByFolder found_;
 };
+
+// The folder that the files leave keeps its times.
+void move_names(int from, int to, const std::vector<std::string>& names) {
+  struct stat status {};
+  if (::fstat(from, &status) != 0) throw system_error(kCannotMove, errno);
+  for (const std::string& name : names) {
+    if (::renameat(from, name.c_str(), to, name.c_str()) != 0) throw system_error(kCannotMove, errno);
+  }
+  restore_times(from, status);
+}
 
 }  // namespace
 
-std::unordered_set<FileKey, FileKeyHash> move_files(int from, int to,
-                                                    const std::unordered_set<FileKey, FileKeyHash>& keys) {
-  Mover mover(keys);
-  mover.move_below(from, [to] {
-    UniqueFd target(::dup(to));
-    if (!target) throw system_error(kCannotMove, errno);
-    return target;
-  });
-  return std::move(mover).found();
+void move_files(int from, int to, const std::unordered_set<FileKey, FileKeyHash>& keys) {
+  Finder finder(&keys);
+  repo::walk_folder(from, finder);
+  std::set<std::string> folders;  // and all above them
+  for (const auto& [folder, names] : finder.found()) {
+    move_names(open_below(from, folder, false).get(), open_below(to, folder, true).get(), names);
+    for (std::string path = folder; folders.insert(path).second && !path.empty();) {
+      path.resize(path.find_last_of('/') == std::string::npos ? 0 : path.find_last_of('/'));
+    }
+  }
+  // Only now, the inner ones first: moving changes the time and may need the mode that a folder was made
+  // with.
+  for (auto folder = folders.rbegin(); folder != folders.rend(); ++folder) {
+    copy_look(open_below(from, *folder, false).get(), open_below(to, *folder, false).get());
+  }
+}
+
+void move_back(int from, int to) {
+  Finder finder(nullptr);
+  repo::walk_folder(from, finder);
+  for (const auto& [folder, names] : finder.found()) {
+    const UniqueFd target = open_below(to, folder, false);
+    struct stat status {};
+    if (::fstat(target.get(), &status) != 0) throw system_error(kCannotMove, errno);
+    move_names(open_below(from, folder, false).get(), target.get(), names);
+    restore_times(target.get(), status);
+  }
 }
 
 }  // namespace restic::fs

@@ -7,11 +7,13 @@
 
 namespace restic::fs {
 
-// Moves the files in `keys`, under all their names, from one folder tree to the same places in another, and
-// makes the folders on the way there like those here (owner, mode, times, xattrs). Returns the keys that were
-// found; the others have no name any more. Both are on one file system. Blocks on the local disk; throws
-// Error{Io, Full}: what was moved until then stays moved, nothing is lost.
-std::unordered_set<FileKey, FileKeyHash> move_files(int from, int to,
-                                                    const std::unordered_set<FileKey, FileKeyHash>& keys);
+// Both work on two folder trees of one file system, at any depth, with few descriptors. They block on the
+// local disk and throw Error{Io, Full}: what was moved until then stays moved, nothing is lost.
+
+// Moves the files in `keys`, under all their names, from one tree to the same places in the other, and makes
+// the folders on the way there like those here (owner, mode, times, xattrs). Files without a name stay.
+void move_files(int from, int to, const std::unordered_set<FileKey, FileKeyHash>& keys);
+// Moves everything but folders back to where move_files() took it from.
+void move_back(int from, int to);
 
 }  // namespace restic::fs

@@ -246,6 +246,29 @@ TEST_F(StagingTest, AFileOpenForWritingGoesIntoTheNextDropWithItsFolders) {
   EXPECT_EQ(get("second name"), "one two");
 }
 
+TEST_F(StagingTest, ACommitThatFailsLeavesEverythingInNewAndOpenFilesToTheirWriters) {
+  mount();
+  stdfs::create_directories(in_new("folder"));
+  put("folder/done", "done");
+  UniqueFd open(::open(in_new("folder/growing").c_str(), O_WRONLY | O_CREAT, 0600));
+  ASSERT_EQ(::write(open.get(), "one ", 4), 4);
+  const stdfs::path trays = folder_.path() / "state" / kOurs.hex() / "slot-0" / "trays";
+  stdfs::create_directories(trays / "00000001.sealed" / "in the way");
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(sync_new(), EIO);
+    EXPECT_THAT(names("folder"), ElementsAre("done", "growing"));
+  }
+  ASSERT_EQ(::write(open.get(), "two ", 4), 4);
+  const UniqueFd second(::open(in_new("folder/growing").c_str(), O_WRONLY | O_APPEND));
+  ASSERT_EQ(::write(second.get(), "three", 5), 5) << "found by its name";
+  open.reset();
+  stdfs::remove_all(trays / "00000001.sealed");
+  ASSERT_EQ(sync_new(), 0);
+  const std::map<std::string, std::string> drop = {{"folder", "/"}, {"folder/done", "done"}};
+  EXPECT_EQ(maker_.drops().at(0).files, drop);
+  EXPECT_EQ(get("folder/growing"), "one two three");
+}
+
 TEST_F(StagingTest, AnUnlinkedFileStaysUsableAcrossACommit) {
   mount();
   put("other", "x");
