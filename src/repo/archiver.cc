@@ -11,14 +11,14 @@
 
 #include "repo/archive_run.h"
 #include "repo/crypto.h"
+#include "repo/index_check.h"
 #include "repo/sealed_file.h"
+#include "repo/snapshot_file.h"
 #include "repo/write_session.h"
-#include "transport/blocking.h"
 
 namespace restic::repo {
 namespace {
 
-using transport::FileName;
 using transport::FileType;
 
 constexpr std::uint64_t kMinBudget = 64U << 20U;
@@ -113,12 +113,13 @@ struct Archiver::Impl {
   void store_one_ahead(const UniqueFd& fd);
   Snapshot store_all(int folder_fd, const ArchiveOptions& archive_options, ArchiveProgress& progress,
                      const std::stop_token& stop);
-  std::optional<Snapshot> find_earlier(const Bytes& stored);
+  std::optional<Snapshot> find_earlier(const Bytes& kept, const std::stop_token& stop);
+  std::optional<Snapshot> write_earlier(const Bytes& kept, ArchiveProgress& progress,
+                                        const std::stop_token& stop);
   Snapshot describe(const ArchivedFolder& folder, const ArchiveOptions& archive_options,
                     Timestamp begun) const;
   void write_snapshot(Snapshot& snapshot, const ArchiveOptions& archive_options,
                       const WriteSessions::Lease& lease);
-  void take_back(const FileName& file) noexcept;
 
   Repository& repository;
   const ArchiverOptions options;
@@ -170,13 +171,16 @@ void Archiver::Impl::store_one_ahead(const UniqueFd& fd) {
 Snapshot Archiver::archive(int folder_fd, const ArchiveOptions& options, ArchiveProgress& progress,
                            const std::stop_token& stop) {
   Impl& impl = *impl_;
-  if (std::optional<Snapshot> earlier = impl.find_earlier(options.earlier_snapshot)) return *earlier;
+  if (std::optional<Snapshot> earlier = impl.find_earlier(options.earlier_snapshot, stop)) {
+    return *earlier;
+  }
   Counter counter(progress);
   walk_folder(folder_fd, counter);
 
   Snapshot snapshot;
   try {
-    snapshot = impl.store_all(folder_fd, options, progress, stop);
+    std::optional<Snapshot> earlier = impl.write_earlier(options.earlier_snapshot, progress, stop);
+    snapshot = earlier ? std::move(*earlier) : impl.store_all(folder_fd, options, progress, stop);
   } catch (const Error& error) {
     const bool stopped = error.code() == Errc::Cancelled;
     impl.sessions.close_unused(stopped ? WriteSessions::Ending::Abandon : WriteSessions::Ending::Finish);
@@ -205,19 +209,30 @@ Snapshot Archiver::Impl::store_all(int folder_fd, const ArchiveOptions& archive_
   return snapshot;
 }
 
-// The snapshot of an earlier try, if its file got into the repository.
-std::optional<Snapshot> Archiver::Impl::find_earlier(const Bytes& stored) {
-  if (stored.empty()) return std::nullopt;
-  const Id id = Id::of(stored);
-  const FileName file{FileType::Snapshot, id.hex()};
-  try {
-    Bytes there = transport::load(repository.backend(), file, kMaxSnapshotFile);
-    return decode_snapshot(
-        id, open_sealed_file(repository.crypto(), repository.config().version, file, std::move(there)));
-  } catch (const Error& error) {
-    if (error.code() == Errc::NotFound || error.code() == Errc::Damaged) return std::nullopt;
-    throw;
-  }
+// The snapshot of an earlier try, if its file got into the repository under a lock that held.
+std::optional<Snapshot> Archiver::Impl::find_earlier(const Bytes& kept, const std::stop_token& stop) {
+  std::optional<Snapshot> earlier = find_kept_snapshot(repository, kept);
+  if (!earlier) return std::nullopt;
+  repository.refresh_index();
+  if (has_everything(repository, *repository.index(), earlier->tree, stop)) return earlier;
+  repository.log().warning("snapshot " + earlier->id.short_hex() +
+                           " was written, but not all of it is stored");
+  return std::nullopt;
+}
+
+// Writes the snapshot of an earlier try if all it refers to is still stored. That is better than to store it
+// again: a power cut may have damaged the files here, but not what was durable there.
+std::optional<Snapshot> Archiver::Impl::write_earlier(const Bytes& kept, ArchiveProgress& progress,
+                                                      const std::stop_token& stop) {
+  std::optional<Snapshot> earlier = open_kept_snapshot(repository, kept);
+  if (!earlier) return std::nullopt;
+  const WriteSessions::Lease lease = sessions.lease();
+  repository.refresh_index();  // the session may be older than what an earlier try stored
+  if (!has_everything(repository, *repository.index(), earlier->tree, stop)) return std::nullopt;
+  save_snapshot(repository, lease, std::make_shared<const Bytes>(kept));
+  progress.files_done = progress.files_total.load();
+  progress.bytes_done = progress.bytes_total.load();
+  return earlier;
 }
 
 Snapshot Archiver::Impl::describe(const ArchivedFolder& folder, const ArchiveOptions& archive_options,
@@ -239,60 +254,19 @@ Snapshot Archiver::Impl::describe(const ArchivedFolder& folder, const ArchiveOpt
   return snapshot;
 }
 
-// Writes the snapshot file, the earlier one if it says the same, and reads it back.
+// Writes the snapshot file, the earlier one if it says the same.
 void Archiver::Impl::write_snapshot(Snapshot& snapshot, const ArchiveOptions& archive_options,
                                     const WriteSessions::Lease& lease) {
-  const unsigned version = repository.config().version;
-  SharedBytes stored;
-  if (!archive_options.earlier_snapshot.empty()) {
-    const Bytes& earlier = archive_options.earlier_snapshot;
-    const Id id = Id::of(earlier);
-    try {
-      Snapshot same = decode_snapshot(
-          id, open_sealed_file(repository.crypto(), version, {FileType::Snapshot, id.hex()}, earlier));
-      if (same.tree == snapshot.tree) {
-        snapshot = std::move(same);
-        stored = std::make_shared<const Bytes>(earlier);
-      }
-    } catch (const Error& error) {
-      repository.log().warning(std::string("the snapshot of an earlier try is of no use: ") + error.what());
-    }
+  std::optional<Snapshot> earlier = open_kept_snapshot(repository, archive_options.earlier_snapshot);
+  if (earlier && earlier->tree == snapshot.tree) {
+    snapshot = std::move(*earlier);
+    return save_snapshot(repository, lease, std::make_shared<const Bytes>(archive_options.earlier_snapshot));
   }
-  if (!stored) {
-    stored = std::make_shared<const Bytes>(
-        seal_file(repository.crypto(), version, FileType::Snapshot, encode_snapshot(snapshot)));
-    snapshot.id = Id::of(*stored);
-    if (archive_options.before_snapshot) archive_options.before_snapshot(snapshot.id, *stored);
-  }
-  const FileName file{FileType::Snapshot, snapshot.id.hex()};
-  lease.check_lock();
-  try {
-    transport::save(repository.backend(), file, stored);
-  } catch (const Error&) {
-    if (!lease.has_lock()) take_back(file);  // the answer may be what was lost
-    throw;
-  }
-  if (!lease.has_lock()) {
-    take_back(file);
-    throw lock_lost();
-  }
-  if (transport::load(repository.backend(), file, kMaxSnapshotFile) != *stored) {
-    throw Error(Errc::Damaged, file.path() + " did not read back as it was written");
-  }
-}
-
-// A snapshot that arrived after the lock was lost: a prune that ran meanwhile did not know of it.
-void Archiver::Impl::take_back(const FileName& file) noexcept {
-  try {
-    transport::remove(repository.backend(), file);
-    repository.log().warning(file.path() + " is removed again, for it was written too late under its lock");
-  } catch (const Error& error) {
-    if (error.code() == Errc::NotFound) return;
-    repository.log().error(file.path() +
-                           " was written too late under its lock and cannot be removed: " + error.what());
-  } catch (const std::exception& error) {
-    repository.log().error(std::string("a snapshot written too late cannot be removed: ") + error.what());
-  }
+  const auto stored = std::make_shared<const Bytes>(seal_file(
+      repository.crypto(), repository.config().version, FileType::Snapshot, encode_snapshot(snapshot)));
+  snapshot.id = Id::of(*stored);
+  if (archive_options.before_snapshot) archive_options.before_snapshot(snapshot.id, *stored);
+  save_snapshot(repository, lease, stored);
 }
 
 }  // namespace restic::repo

@@ -44,10 +44,11 @@ struct ArchiveOptions {
   // For exactly one snapshot however often a try is cut off. When all it refers to is durable and just before
   // the snapshot file is written, `before_snapshot` gets its name and its stored (sealed) bytes to keep; what
   // it throws fails the try. The next try gets those bytes as `earlier_snapshot`: if that file is in the
-  // repository already it is read back and returned, nothing is written. Else everything is stored again as
-  // needed (a prune may have come between), and those very bytes are written if they name the same tree;
-  // otherwise a new snapshot is made, with a new call of `before_snapshot`. Bytes that do not open count as
-  // none. Both may be empty.
+  // repository already, with all it refers to, it is returned and nothing is written. Else those very bytes
+  // are written if all they refer to is still in the repository, without a look at the files. Otherwise (a
+  // prune came between) everything is stored again as needed, and those bytes are written if they name the
+  // same tree; if not, a new snapshot is made, with a new call of `before_snapshot`. Bytes that do not open
+  // count as none. Both may be empty.
   std::function<void(const Id& id, ByteView stored)> before_snapshot;
   Bytes earlier_snapshot;
 };

@@ -218,7 +218,9 @@ TEST_F(ArchiverTest, AnEarlierSnapshotOfAnotherTreeIsNotWritten) {
   Bytes kept;
   options.before_snapshot = [&](const Id&, ByteView stored) { kept.assign(stored.begin(), stored.end()); };
   const Snapshot first = archive(options);
-  made_.backend().drop({FileType::Snapshot, first.id.hex()});
+  for (const FileType type : {FileType::Snapshot, FileType::Index, FileType::Pack}) {
+    for (const std::string& name : made_.backend().names(type)) made_.backend().drop({type, name});
+  }
   folder_.file("new", "more");
   options.earlier_snapshot = kept;
   const Snapshot second = archive(options);

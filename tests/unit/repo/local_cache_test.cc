@@ -25,7 +25,7 @@ namespace {
 
 using test::numbered_id;
 
-constexpr std::uint64_t kBudget = 64U << 20U;
+constexpr std::uint64_t kLogBytes = 64U << 20U;
 
 Bytes some_content(std::uint64_t number, std::size_t size, bool compressible = false) {
   std::mt19937_64 random(number);
@@ -49,7 +49,7 @@ class LocalCacheTest : public testing::Test {
   // Puts `records` of a kilobyte or so.
   void fill(std::uint64_t records) {
     LocalCache cache = open();
-    const auto log = cache.open_log("trees", kBudget);
+    const auto log = cache.open_log("trees", kLogBytes);
     for (std::uint64_t i = 0; i < records; ++i) log->put(numbered_id(i), some_content(i, 1000 + i));
   }
   // How many of these come back; whatever comes back is right.
@@ -65,7 +65,7 @@ class LocalCacheTest : public testing::Test {
   }
   std::size_t hits(std::uint64_t records) {
     LocalCache cache = open();
-    return hits(*cache.open_log("trees", kBudget), records);
+    return hits(*cache.open_log("trees", kLogBytes), records);
   }
   Bytes read_log() const {
     std::ifstream in(log_path(), std::ios::binary);
@@ -85,7 +85,7 @@ class LocalCacheTest : public testing::Test {
 TEST_F(LocalCacheTest, GivesBackWhatItWasGivenNowAndLater) {
   LocalCache cache = open();
   {
-    const auto log = cache.open_log("trees", kBudget);
+    const auto log = cache.open_log("trees", kLogBytes);
     for (const std::size_t size : {0U, 1U, 31U, 32U, 100U, 5000U, 3000000U}) {
       for (const bool compressible : {false, true}) {
         const std::uint64_t number = 2 * size + (compressible ? 1 : 0);
@@ -96,7 +96,7 @@ TEST_F(LocalCacheTest, GivesBackWhatItWasGivenNowAndLater) {
     }
     EXPECT_FALSE(log->get(numbered_id(123456)));
   }
-  const auto log = cache.open_log("trees", kBudget);
+  const auto log = cache.open_log("trees", kLogBytes);
   EXPECT_EQ(log->stats().records, 14U);
   EXPECT_EQ(log->get(numbered_id(6000001)), some_content(6000001, 3000000, true));
   EXPECT_EQ(log_.last_problem(), "");
@@ -105,7 +105,7 @@ TEST_F(LocalCacheTest, GivesBackWhatItWasGivenNowAndLater) {
 TEST_F(LocalCacheTest, ShowsNothingOnTheDisk) {
   {
     LocalCache cache = open();
-    const auto log = cache.open_log("trees", kBudget);
+    const auto log = cache.open_log("trees", kLogBytes);
     log->put(numbered_id(1), as_bytes("a very secret text, a very secret text, a very secret text"));
   }
   const Bytes bytes = read_log();
@@ -116,7 +116,7 @@ TEST_F(LocalCacheTest, ShowsNothingOnTheDisk) {
 
 TEST_F(LocalCacheTest, CompressesWhatIsWorthIt) {
   LocalCache cache = open();
-  const auto log = cache.open_log("trees", kBudget);
+  const auto log = cache.open_log("trees", kLogBytes);
   log->put(numbered_id(1), Bytes(1000000, 7));
   EXPECT_LT(log->stats().bytes, 20000U);
 }
@@ -143,16 +143,16 @@ TEST_F(LocalCacheTest, AnotherRepositoryKeyOrStoreSeesNothing) {
   std::filesystem::copy(log_path(), folder() + "/snapshots.log");
   {
     LocalCache cache = open({}, 8);
-    const auto log = cache.open_log("trees", kBudget);
+    const auto log = cache.open_log("trees", kLogBytes);
     EXPECT_EQ(log->stats().records, 0U);
     EXPECT_THAT(log_.last_problem(), testing::HasSubstr("trees.log"));
   }
   {
     LocalCache cache = open();
-    EXPECT_EQ(cache.open_log("snapshots", kBudget)->stats().records, 0U);
+    EXPECT_EQ(cache.open_log("snapshots", kLogBytes)->stats().records, 0U);
   }
   LocalCache cache = open({}, 7, 2);
-  EXPECT_EQ(cache.open_log("trees", kBudget)->stats().records, 0U);
+  EXPECT_EQ(cache.open_log("trees", kLogBytes)->stats().records, 0U);
 }
 
 TEST_F(LocalCacheTest, AnotherVersionIsStartedAnew) {
@@ -199,7 +199,7 @@ TEST_F(LocalCacheTest, ADamagedRecordCanBePutAgain) {
   bytes.back() ^= 1U;
   write_log(bytes);
   LocalCache cache = open();
-  const auto log = cache.open_log("trees", kBudget);
+  const auto log = cache.open_log("trees", kLogBytes);
   EXPECT_FALSE(log->get(numbered_id(1)));
   EXPECT_NE(log_.last_problem(), "");
   log->put(numbered_id(1), some_content(1, 1001));
@@ -209,7 +209,7 @@ TEST_F(LocalCacheTest, ADamagedRecordCanBePutAgain) {
 TEST_F(LocalCacheTest, RecordsThatSwapPlacesAreMisses) {
   {
     LocalCache cache = open();
-    const auto log = cache.open_log("trees", kBudget);
+    const auto log = cache.open_log("trees", kLogBytes);
     log->put(numbered_id(1), some_content(1, 500));
     log->put(numbered_id(2), some_content(2, 500));
   }
@@ -219,7 +219,7 @@ TEST_F(LocalCacheTest, RecordsThatSwapPlacesAreMisses) {
   std::swap_ranges(first, first + kSealed, first + kSealed + kRecordHeader);
   write_log(bytes);
   LocalCache cache = open();
-  const auto log = cache.open_log("trees", kBudget);
+  const auto log = cache.open_log("trees", kLogBytes);
   EXPECT_EQ(log->stats().records, 2U);
   EXPECT_FALSE(log->get(numbered_id(1)));
   EXPECT_FALSE(log->get(numbered_id(2)));
@@ -248,7 +248,7 @@ TEST_F(LocalCacheTest, DropsWhatIsNotToBeKept) {
   LocalCache cache = open();
   std::uint64_t full = 0;
   {
-    const auto log = cache.open_log("trees", kBudget);
+    const auto log = cache.open_log("trees", kLogBytes);
     for (std::uint64_t i = 0; i < 10; ++i) log->put(numbered_id(i), some_content(i, 1000));
     full = log->stats().bytes;
     log->keep_only(std::vector<Id>{numbered_id(3), numbered_id(77)});
@@ -256,7 +256,7 @@ TEST_F(LocalCacheTest, DropsWhatIsNotToBeKept) {
     EXPECT_FALSE(log->get(numbered_id(4)));
     log->put(numbered_id(4), some_content(4, 1000));
   }
-  const auto log = cache.open_log("trees", kBudget);
+  const auto log = cache.open_log("trees", kLogBytes);
   EXPECT_EQ(log->stats().records, 2U);
   EXPECT_LT(log->stats().bytes, full / 3);
 }
@@ -314,7 +314,7 @@ TEST_F(LocalCacheTest, AnUnusableFolderIsReportedOnceAndDoesNothing) {
     LocalCache cache = open(dir);
     EXPECT_FALSE(cache.usable());
     EXPECT_THAT(log_.last_problem(), testing::HasSubstr(dir));
-    const auto log = cache.open_log("trees", kBudget);
+    const auto log = cache.open_log("trees", kLogBytes);
     log->put(numbered_id(1), some_content(1, 10));
     EXPECT_FALSE(log->get(numbered_id(1)));
     log->keep_only({});
@@ -370,7 +370,7 @@ TEST_F(LocalCacheTest, AFullDiskEndsTheWritingAndNothingElse) {
   const MountedTmpfs disk(dir_, "size=200k,mode=700");
   LocalCache cache = open();
   {
-    const auto log = cache.open_log("trees", kBudget);
+    const auto log = cache.open_log("trees", kLogBytes);
     for (std::uint64_t i = 0; i < 400; ++i) log->put(numbered_id(i), some_content(i, 1000 + i));
     EXPECT_GT(hits(*log, 400), 50U);
     EXPECT_THAT(log_.last_problem(), testing::HasSubstr("No space left"));
@@ -400,19 +400,19 @@ TEST_F(LocalCacheTest, KeepsTheIndexBetweenMounts) {
   }
   LocalCache cache = open();
   {
-    LogIndexCache index_cache(cache.open_log("index", kBudget), pool);
+    LogIndexCache index_cache(cache.open_log("index", kLogBytes), pool);
     EXPECT_TRUE(index_cache.load().empty());
     index_cache.store({segments.begin(), segments.begin() + 3}, {files.begin(), files.begin() + 3});
     index_cache.store({segments.begin() + 3, segments.end()}, files);
   }
   {
-    LogIndexCache index_cache(cache.open_log("index", kBudget), pool);
+    LogIndexCache index_cache(cache.open_log("index", kLogBytes), pool);
     std::vector<IndexSegmentPtr> loaded = index_cache.load();
     ASSERT_EQ(loaded.size(), 5U);
     for (std::size_t i = 0; i < 5; ++i) EXPECT_EQ(loaded[i]->block(), segments[i]->block());
     index_cache.store({}, {files.begin(), files.begin() + 1});
   }
-  LogIndexCache index_cache(cache.open_log("index", kBudget), pool);
+  LogIndexCache index_cache(cache.open_log("index", kLogBytes), pool);
   const std::vector<IndexSegmentPtr> loaded = index_cache.load();
   ASSERT_EQ(loaded.size(), 1U);
   EXPECT_EQ(loaded[0]->file(), files[0]);
