@@ -31,10 +31,12 @@ IndexFetch::IndexFetch(transport::Backend& backend, const Crypto& crypto, unsign
   }
 }
 
+IndexFetch::~IndexFetch() { gate_->close(); }
+
 std::vector<IndexFetch::Outcome> IndexFetch::run(const Progress& progress, const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
   std::size_t reported = 0;
-  while (done_ < files_.size() && !fatal_ && !stop.stop_requested()) {
+  while (reported < files_.size() && !fatal_ && !stop.stop_requested()) {
     if (may_start()) {
       const std::size_t number = waiting_.back();
       waiting_.pop_back();
@@ -54,9 +56,8 @@ std::vector<IndexFetch::Outcome> IndexFetch::run(const Progress& progress, const
       lock.lock();
     }
   }
-  changed_.wait(lock, [this] { return in_flight_ == 0; });
   if (fatal_) throw Error(*fatal_);
-  if (done_ < files_.size()) throw Error(Errc::Cancelled, "loading the index was cancelled");
+  if (reported < files_.size()) throw Error(Errc::Cancelled, "loading the index was cancelled");
   std::vector<Outcome> outcomes;
   for (File& file : files_) outcomes.push_back(std::move(file.outcome));
   return outcomes;
@@ -70,12 +71,18 @@ bool IndexFetch::may_start() const {
 void IndexFetch::start(std::size_t number) {
   // The name in files_ does not change, so no lock is needed to read it.
   backend_.load(index_file(files_[number].outcome.file.name), kMaxSealedFile, transport::Urgency::Demand,
-                [this, number](Result<Bytes> stored) { arrived(number, std::move(stored)); });
+                [this, gate = gate_, number](Result<Bytes> stored) {
+                  const GatePass pass(gate);
+                  if (pass) arrived(number, std::move(stored));
+                });
 }
 
 void IndexFetch::arrived(std::size_t number, Result<Bytes> stored) {
   if (!stored.ok()) return finish(number, Error(stored.error()));
-  pool_.submit([this, number, bytes = stored.take()]() mutable { decode(number, std::move(bytes)); });
+  pool_.submit([this, gate = gate_, number, bytes = stored.take()]() mutable {
+    const GatePass pass(gate);
+    if (pass) decode(number, std::move(bytes));
+  });
 }
 
 void IndexFetch::decode(std::size_t number, Bytes stored) {
@@ -114,7 +121,6 @@ void IndexFetch::finish(std::size_t number, Result<IndexSegmentPtr> result) {
     file.outcome.error = result.error();
     ++done_;
   }
-  // Under the lock: once the last load is over, run() returns and this object may go.
   changed_.notify_all();
 }
 

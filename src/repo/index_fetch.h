@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "repo/cpu_pool.h"
 #include "repo/crypto.h"
+#include "repo/gate.h"
 #include "repo/index_file.h"
 #include "transport/backend.h"
 
@@ -32,13 +33,18 @@ class IndexFetch {
   };
   using Progress = std::function<void(std::size_t done)>;
 
-  // Everything must outlive the fetch.
+  // Everything must outlive the fetch, the backend also the loads that it abandons.
   IndexFetch(transport::Backend& backend, const Crypto& crypto, unsigned repository_version, CpuPool& pool,
              std::vector<transport::FileInfo> files);
+  // Waits for decoding under way, not for loads.
+  ~IndexFetch();
+  IndexFetch(const IndexFetch&) = delete;
+  IndexFetch& operator=(const IndexFetch&) = delete;
 
   // Blocks until every file is decoded or has failed, then returns one outcome a file. `progress` is called
-  // on this thread. Throws Cancelled when `stop` is asked for, and Unavailable, Timeout or Cancelled as soon
-  // as one file fails with it; both only after the loads that had started are over.
+  // on this thread, each count once at most, the last one always. Throws Cancelled as soon as `stop` is asked
+  // for, and Unavailable, Timeout or Cancelled as soon as one file fails with it; loads under way are then
+  // abandoned. Once.
   std::vector<Outcome> run(const Progress& progress, const std::stop_token& stop);
 
  private:
@@ -64,6 +70,7 @@ class IndexFetch {
   const Crypto& crypto_;
   const unsigned repository_version_;
   CpuPool& pool_;
+  const std::shared_ptr<Gate> gate_ = std::make_shared<Gate>();
 
   std::mutex mutex_;
   std::condition_variable_any changed_;

@@ -2,7 +2,6 @@
 #include "repo/index_loader.h"
 
 #include <algorithm>
-#include <future>
 #include <map>
 #include <string>
 #include <utility>
@@ -11,6 +10,7 @@
 #include "base/error.h"
 #include "repo/index_cache.h"
 #include "repo/index_fetch.h"
+#include "transport/blocking.h"
 
 namespace restic::repo {
 
@@ -18,16 +18,14 @@ namespace {
 
 using FileList = std::vector<transport::FileInfo>;
 
-std::future<Result<FileList>> start_list(transport::Backend& backend) {
-  auto promise = std::make_shared<std::promise<Result<FileList>>>();
-  std::future<Result<FileList>> listed = promise->get_future();
-  backend.list(transport::FileType::Index,
-               [promise](Result<FileList> files) { promise->set_value(std::move(files)); });
-  return listed;
+transport::Answer<FileList> start_list(transport::Backend& backend) {
+  transport::Answer<FileList> listing;
+  backend.list(transport::FileType::Index, listing.done());
+  return listing;
 }
 
-FileList finish_list(std::future<Result<FileList>> listing) {
-  FileList files = listing.get().take();
+FileList finish_list(transport::Answer<FileList> listing, const std::stop_token& stop) {
+  FileList files = listing.wait(stop);
   std::sort(files.begin(), files.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
   const auto same_name = [](const auto& a, const auto& b) { return a.name == b.name; };
   files.erase(std::unique(files.begin(), files.end(), same_name), files.end());
@@ -115,7 +113,7 @@ IndexLoader::IndexLoader(transport::Backend& backend, const Crypto& crypto, unsi
 std::shared_ptr<const CompactIndex> IndexLoader::load(const std::shared_ptr<const CompactIndex>& previous,
                                                       const Progress& progress, const std::stop_token& stop) {
   Collection collection;
-  std::future<Result<FileList>> listing = start_list(backend_);
+  transport::Answer<FileList> listing = start_list(backend_);
   if (previous) {
     for (const IndexSegmentPtr& segment : previous->segments())
       collection.known.emplace(segment->file(), segment);
@@ -123,21 +121,23 @@ std::shared_ptr<const CompactIndex> IndexLoader::load(const std::shared_ptr<cons
     for (IndexSegmentPtr& segment : cache_->load())
       collection.known.emplace(segment->file(), std::move(segment));
   }
-  FileList listed = finish_list(std::move(listing));
+  FileList listed = finish_list(std::move(listing), stop);
   // A file that vanishes between the list and its load was replaced by prune: the new list has what replaced
   // it.
   constexpr int kMostRounds = 3;
   for (int round = 1;; ++round) {
     FileList wanted = not_known(collection, listed);
     const std::size_t total = listed.size(), ready = total - wanted.size();
-    if (progress) progress(ready, total);
+    // The end is told below: a round may have another after it.
     const auto advance = [&](std::size_t done) {
-      if (progress) progress(ready + done, total);
+      if (progress && ready + done < total) progress(ready + done, total);
     };
+    advance(0);
     IndexFetch fetch(backend_, crypto_, repository_version_, pool_, std::move(wanted));
     if (!take_in(fetch.run(advance, stop), collection) || round == kMostRounds) break;
-    listed = finish_list(start_list(backend_));
+    listed = finish_list(start_list(backend_), stop);
   }
+  if (progress) progress(listed.size(), listed.size());
 
   for (const UnreadableIndexFile& file : collection.unreadable) {
     const bool told = previous && contains_file(previous->unreadable_files(), file.file);

@@ -21,7 +21,8 @@ class IndexCache;
 // listed, the remote is down) is an error instead: then nothing is known about what is missing.
 class IndexLoader {
  public:
-  // Index files loaded of all that must be; called on the thread that called load().
+  // Index files loaded of all that must be; called on the thread that called load(). When everything is there
+  // `done` is `total`, once; when load() fails, never.
   using Progress = std::function<void(std::size_t done, std::size_t total)>;
 
   // Everything must outlive the loader; `cache` may be null.
@@ -31,8 +32,9 @@ class IndexLoader {
   // Blocks. Loads the index files that neither `previous` (may be null) nor the cache has, as many at once as
   // the backend likes, decodes each on the pool as it arrives, and forgets those that have vanished. Returns
   // `previous` itself when nothing has changed. Bytes fetched and not yet decoded are bounded. Throws
-  // Cancelled when `stop` is asked for, Unavailable, Timeout and other errors of the backend's list, Damaged
-  // when there are index files and none of them can be read. May be called from any thread, by one at a time.
+  // Cancelled as soon as `stop` is asked for (what is under way is abandoned), Unavailable, Timeout and other
+  // errors of the backend's list, Damaged when there are index files and none of them can be read. May be
+  // called from any thread, by one at a time.
   std::shared_ptr<const CompactIndex> load(const std::shared_ptr<const CompactIndex>& previous,
                                            const Progress& progress, const std::stop_token& stop);
 

@@ -3,10 +3,12 @@
 
 namespace restic::repo {
 
-void MergedCall::run(const std::function<void()>& body) {
+void MergedCall::run(const std::function<void()>& body, const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
   const std::uint64_t mine = ++asked_;
-  ended_.wait(lock, [&] { return served_ >= mine || !running_; });
+  if (!ended_.wait(lock, stop, [&] { return served_ >= mine || !running_; })) {
+    throw Error(Errc::Cancelled, "nobody waits for the answer any more");
+  }
   if (served_ < mine) {
     running_ = true;
     const std::uint64_t serving = asked_;
@@ -21,9 +23,10 @@ void MergedCall::run(const std::function<void()>& body) {
     }
     lock.lock();
     running_ = false;
+    ended_.notify_all();
+    if (error && error->code() == Errc::Cancelled) throw Error(*error);
     served_ = serving;
     error_ = error;
-    ended_.notify_all();
   }
   if (error_) throw Error(*error_);
 }

@@ -59,8 +59,10 @@ class Repository {
 
   virtual std::shared_ptr<const Index> index() const = 0;
   // Loads index files not seen yet; when a known one has vanished, starts from scratch. Concurrent calls are
-  // merged into one. Blocks on the network.
+  // merged into one. Blocks on the network; Cancelled once reading is stopped.
   virtual void refresh_index() = 0;
+  // The same for those who are going to write, whom stop_reading() does not concern.
+  virtual void refresh_index_to_write() { refresh_index(); }
 
   // Lists and loads the snapshots; files read once are kept. The index that index() returns afterwards knows
   // their blobs. Blocks on the network. Throws when the list itself cannot be had, or the storage goes away:
@@ -69,7 +71,8 @@ class Repository {
   // What the repository had when it was opened: saves a mount the round trip of listing them again.
   virtual SnapshotList snapshots_at_open() { return snapshots(); }
 
-  // Whoever waits in tree(), snapshots() or for a blob gets Cancelled soon, and so does whoever comes later.
+  // Whoever waits in tree(), snapshots(), refresh_index() or for a blob gets Cancelled soon, and so does
+  // whoever comes later.
   // For writers all goes on. Does not block.
   virtual void stop_reading() = 0;
 

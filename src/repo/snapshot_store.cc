@@ -25,12 +25,13 @@ SnapshotStore::SnapshotStore(const Crypto& crypto, unsigned version, CpuPool& po
     : crypto_(crypto), version_(version), pool_(pool), log_(log), cache_(cache) {}
 
 SnapshotList SnapshotStore::load(transport::Backend& backend, const std::stop_token& stop) {
-  loading_.run([&] {
+  const auto load_missing = [&] {
     std::vector<transport::FileName> missing =
         forget_vanished(transport::list(backend, transport::FileType::Snapshot, stop));
     take_from_cache(missing);
     load_all(backend, missing, stop);
-  });
+  };
+  loading_.run(load_missing, stop);
   return list();
 }
 

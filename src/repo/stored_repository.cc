@@ -29,9 +29,15 @@ StoredRepository::StoredRepository(const Room& room, std::unique_ptr<Crypto> cry
       snapshot_log_(local_cache_.open_log("snapshots", options.cache_bytes / 16)),
       loader_(backend_, *crypto_, config_.version, pool_, log_, &index_cache_),
       snapshots_(*crypto_, config_.version, pool_, log_, snapshot_log_.get()) {
-  auto snapshots = std::async(std::launch::async, [&] { return snapshots_.load(head_start); });
+  auto snapshots =
+      std::async(std::launch::async, [&] { return snapshots_.load(head_start, stop_.get_token()); });
   IndexLoader opening(head_start, *crypto_, config_.version, pool_, log_, &index_cache_);
-  index_ = opening.load(nullptr, options.index_progress, stop_.get_token());
+  try {
+    index_ = opening.load(nullptr, options.index_progress, stop_.get_token());
+  } catch (...) {
+    stop_.request_stop();  // nobody wants the snapshots any more
+    throw;
+  }
   snapshots_at_open_ = snapshots.get();
   refresh_index_for(snapshots_at_open_);
 
@@ -47,7 +53,10 @@ StoredRepository::StoredRepository(const Room& room, std::unique_ptr<Crypto> cry
                                        local_cache_.usable() ? &tree_log_ : nullptr);
 }
 
-StoredRepository::~StoredRepository() { stop_.request_stop(); }
+StoredRepository::~StoredRepository() {
+  stop_.request_stop();
+  stop_reading_.request_stop();
+}
 
 void StoredRepository::stop_reading() {
   stop_reading_.request_stop();
@@ -59,17 +68,18 @@ std::shared_ptr<const Index> StoredRepository::index() const {
   return index_;
 }
 
-void StoredRepository::refresh_index() {
-  refreshing_.run([&] {
+void StoredRepository::refresh_index(const std::stop_token& stop) {
+  const auto refresh = [&] {
     std::shared_ptr<const CompactIndex> before;
     {
       std::lock_guard lock(mutex_);
       before = index_;
     }
-    auto after = loader_.load(before, {}, stop_.get_token());
+    auto after = loader_.load(before, {}, stop);
     std::lock_guard lock(mutex_);
     index_ = std::move(after);
-  });
+  };
+  refreshing_.run(refresh, stop);
 }
 
 SnapshotList StoredRepository::snapshots() {

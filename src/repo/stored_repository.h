@@ -43,7 +43,8 @@ class StoredRepository final : public Repository {
   Log& log() override { return log_; }
 
   std::shared_ptr<const Index> index() const override;
-  void refresh_index() override;
+  void refresh_index() override { refresh_index(stop_reading_.get_token()); }
+  void refresh_index_to_write() override { refresh_index(stop_.get_token()); }
   SnapshotList snapshots() override;
   SnapshotList snapshots_at_open() override { return snapshots_at_open_; }
   void stop_reading() override;
@@ -53,6 +54,7 @@ class StoredRepository final : public Repository {
   void tree_ahead(std::span<const Id> ids) override { trees_->ahead(ids); }
 
  private:
+  void refresh_index(const std::stop_token& stop);
   void refresh_index_for(const SnapshotList& list);
 
   transport::Backend& backend_;
@@ -61,7 +63,7 @@ class StoredRepository final : public Repository {
   const std::unique_ptr<Crypto> crypto_;
   const Config config_;
   std::stop_source stop_;          // of everything
-  std::stop_source stop_reading_;  // of snapshots()
+  std::stop_source stop_reading_;  // of what is not done for writers
 
   LocalCache local_cache_;
   LogIndexCache index_cache_;

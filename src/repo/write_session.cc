@@ -157,7 +157,7 @@ void WriteSessions::run(const std::stop_token& stop) {
 void WriteSessions::open() {
   lock_.acquire();
   try {
-    repository_.refresh_index();
+    repository_.refresh_index_to_write();
     writer_ = std::make_unique<BlobWriter>(repository_, budget_, clock_, [this]() -> Status {
       if (lock_.usable()) return Unit{};
       return lock_lost();

@@ -45,6 +45,43 @@ TEST(MergedCall, AnErrorReachesTheCallerAndIsForgotten) {
   call.run([] {});
 }
 
+TEST(MergedCall, ACancelledRunCountsForItsCallerAlone) {
+  MergedCall call;
+  std::promise<void> runs, go_on;
+  auto cancelled = std::async(std::launch::async, [&] {
+    EXPECT_THROW(call.run([&] {
+      runs.set_value();
+      go_on.get_future().get();
+      throw Error(Errc::Cancelled, "not wanted any more");
+    }),
+                 Error);
+  });
+  runs.get_future().get();
+  std::atomic<bool> served{false};
+  auto other = std::async(std::launch::async, [&] { call.run([&] { served = true; }); });
+  go_on.set_value();
+  cancelled.get();
+  other.get();
+  EXPECT_TRUE(served);
+}
+
+TEST(MergedCall, AWaitEndsWhenItIsNotWantedAnyMore) {
+  MergedCall call;
+  std::promise<void> runs, go_on;
+  auto first = std::async(std::launch::async, [&] {
+    call.run([&] {
+      runs.set_value();
+      go_on.get_future().get();
+    });
+  });
+  runs.get_future().get();
+  std::stop_source stop;
+  stop.request_stop();
+  EXPECT_THROW(call.run([] { FAIL(); }, stop.get_token()), Error);
+  go_on.set_value();
+  first.get();
+}
+
 TEST(MergedCall, OneAfterTheOtherRunsEachTime) {
   MergedCall call;
   int runs = 0;
