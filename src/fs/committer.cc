@@ -60,11 +60,15 @@ Committer::Committer(Staging& staging, TrayStore& store, SnapshotMaker& maker, C
       log_(log),
       published_(std::move(published)) {
   for (std::unique_ptr<Tray>& tray : store.take_sealed()) {
-    if (tray->empty()) {
+    if (!tray->empty()) {
+      add(std::move(tray));
+      continue;
+    }
+    try {
       tray->finish();
       tray->remove();
-    } else {
-      add(std::move(tray));
+    } catch (const Error& error) {
+      log_.warning(std::string("cannot remove an empty drop: ") + error.what());
     }
   }
   staging.connect(*this);

@@ -167,7 +167,7 @@ bool Staging::empty() const {
   }
   for (const UniqueFd& files : folders) {
     if (!files) throw system_error("cannot read the staging area", errno);
-    if (!folder_is_empty(files.get())) return false;
+    if (!holds_nothing(files.get())) return false;
   }
   return true;
 }

@@ -154,9 +154,14 @@ std::vector<std::string> list_folder(int folder, std::size_t limit) {
   return names;
 }
 
-bool folder_is_empty(int folder) {
+bool holds_nothing(int folder) {
   const DirStream stream = open_stream(folder);
-  return next_entry(stream.get()) == nullptr;
+  while (const dirent* entry = next_entry(stream.get())) {
+    struct stat status {};
+    const bool vanished = ::fstatat(folder, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0;
+    if (!vanished && !S_ISSOCK(status.st_mode)) return false;
+  }
+  return true;
 }
 
 void replace_file(int folder, const std::string& name, ByteView content) {

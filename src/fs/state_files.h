@@ -27,7 +27,8 @@ void rename_in(int folder, const std::string& from, const std::string& to);
 
 // Names in a folder without "." and "..", sorted. At most `limit`: more is Error{Io}.
 std::vector<std::string> list_folder(int folder, std::size_t limit);
-bool folder_is_empty(int folder);
+// Whether nothing in a folder can be in a snapshot: it is empty but for sockets, which restic leaves out.
+bool holds_nothing(int folder);
 
 // Writes a file whole or not at all: a temporary name, synced, renamed over `name`, folder synced.
 void replace_file(int folder, const std::string& name, ByteView content);

@@ -121,7 +121,7 @@ void Tray::remove_left_over(int trays, const std::string& folder) {
 
 std::string Tray::folder() const { return folder_name(number_, name_of(state_)); }
 
-bool Tray::empty() const { return folder_is_empty(files_.get()); }
+bool Tray::empty() const { return holds_nothing(files_.get()); }
 
 void Tray::change_state(State state) {
   rename_in(trays_, folder_name(number_, name_of(state_)), folder_name(number_, name_of(state)));

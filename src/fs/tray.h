@@ -56,7 +56,7 @@ class Tray {
   State state() const { return state_; }
   std::string folder() const;  // "00000001.open"
   int files() const { return files_.get(); }
-  bool empty() const;  // nothing in files/
+  bool empty() const;  // nothing in files/ that a snapshot could hold
 
   void seal();
   // Makes the files themselves durable.

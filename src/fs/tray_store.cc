@@ -130,18 +130,22 @@ void TrayStore::take_slots() {
 void TrayStore::read_slot(Slot& slot, bool own) {
   std::vector<std::unique_ptr<Tray>> open;
   for (const std::string& folder : list_folder(slot.trays.get(), kMaxNames)) {
+    const std::string place = repository_.hex() + "/" + slot.name + "/trays/" + folder;
     const std::optional<TrayName> name = parse_tray_name(folder);
     if (name) last_number_ = std::max(last_number_, name->number);
     if (name && (name->state == "fresh" || name->state == "done")) {
-      Tray::remove_left_over(slot.trays.get(), folder);
+      try {
+        Tray::remove_left_over(slot.trays.get(), folder);
+      } catch (const Error& error) {
+        problems_.push_back("cannot remove what a finished drop left in " + place + ": " + error.what());
+      }
       continue;
     }
     try {
       auto tray = Tray::open(slot.trays.get(), folder, repository_);
       (tray->state() == Tray::State::Open ? open : sealed_).push_back(std::move(tray));
     } catch (const Error& error) {
-      problems_.push_back("left alone: the drop in " + repository_.hex() + "/" + slot.name + "/trays/" +
-                          folder + ": " + error.what());
+      problems_.push_back("left alone: the drop in " + place + ": " + error.what());
     }
   }
   // The names are sorted: the last open tray is the newest; a later one exists only when sealing had begun.
@@ -187,7 +191,7 @@ void TrayStore::name_other_repositories(int state_dir) {
         const UniqueFd trays = open_folder(slot.get(), "trays");
         for (const std::string& tray : list_folder(trays.get(), kMaxNames)) {
           const UniqueFd files = open_folder(open_folder(trays.get(), tray).get(), "files");
-          if (folder_is_empty(files.get())) continue;
+          if (holds_nothing(files.get())) continue;
           problems_.push_back("left alone: the drop in " + name + "/" + slot_name + "/trays/" + tray +
                               " waits for a mount of another repository");
         }

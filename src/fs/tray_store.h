@@ -23,8 +23,8 @@ namespace restic::fs {
 // A mount takes the first slot that nobody holds, so two mounts never share one. It then also adopts every
 // other slot whose mount is gone: the flock ends with its process, so what is found there needs no pid to be
 // judged. Adopted trays are sealed, so that they become snapshots; only the open tray of the own slot is
-// shown in `new/` again. What is damaged or belongs to another repository is left alone and named in
-// `problems()`.
+// shown in `new/` again. What is damaged, belongs to another repository or cannot be removed is left alone
+// and named in `problems()`.
 //
 // Blocks on the local disk. Not thread-safe, except note_locks(). Must outlive the trays it hands out.
 class TrayStore {

@@ -155,6 +155,18 @@ TEST_F(StagingTest, SyncOfAnEmptyNewMakesNoSnapshot) {
   EXPECT_THAT(maker_.drops(), IsEmpty());
 }
 
+TEST_F(StagingTest, ASocketAloneMakesNoSnapshotAndHoldsNothingBack) {
+  mount();
+  ASSERT_EQ(::mknod(in_new("socket").c_str(), S_IFSOCK | 0600, 0), 0);
+  EXPECT_EQ(sync_new(), 0);
+  const UniqueFd open(::open(in_new("growing").c_str(), O_WRONLY | O_CREAT, 0600));
+  EXPECT_EQ(sync_new(), 0);
+  ASSERT_EQ(::unlink(in_new("growing").c_str()), 0);
+  life_->unmount();
+  EXPECT_TRUE(life_->committer().finish());
+  EXPECT_EQ(maker_.tries(), 0U);
+}
+
 TEST_F(StagingTest, NewIsEmptyAtOnceWhileTheDropIsStillOnItsWay) {
   mount();
   maker_.hold();

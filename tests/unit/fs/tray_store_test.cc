@@ -119,6 +119,25 @@ TEST_F(TrayStoreTest, WhatIsDoneIsRemovedAndNotFoundAgain) {
   EXPECT_FALSE(stdfs::exists(trays() / "00000099.fresh"));
 }
 
+TEST_F(TrayStoreTest, WhatIsDoneAndCannotBeRemovedIsNamedAndFailsNothing) {
+  store();
+  for (const char* name : {"00000007.done", "00000008.fresh"}) std::ofstream(trays() / name) << "no folder";
+  TrayStore second = store();
+  EXPECT_EQ(second.take_open()->number(), 9U);
+  ASSERT_EQ(second.problems().size(), 2U);
+  EXPECT_THAT(second.problems()[0], testing::HasSubstr("00000007.done"));
+  EXPECT_THAT(second.problems()[1], testing::HasSubstr("00000008.fresh"));
+}
+
+TEST_F(TrayStoreTest, ATrayWithNothingButSocketsCountsAsEmpty) {
+  TrayStore first = store();
+  const auto tray = first.take_open();
+  ASSERT_EQ(::mknodat(tray->files(), "socket", S_IFSOCK | 0600, 0), 0);
+  EXPECT_TRUE(tray->empty());
+  make_folder(tray->files(), "folder", 0700);
+  EXPECT_FALSE(tray->empty());
+}
+
 TEST_F(TrayStoreTest, TwoMountsNeverShareASlot) {
   TrayStore first = store();
   TrayStore second = store();
