@@ -21,10 +21,10 @@ std::pair<std::uint64_t, std::size_t> share_of(const repo::Node& node) {
 
 }  // namespace
 
-bool FileSweep::follow(std::uint64_t folder_inode, std::uint32_t position) {
+bool FileSweep::follow(const FolderKey& folder, std::uint32_t position) {
   const auto end = expected_.begin() + std::min(std::ssize(expected_), static_cast<std::ptrdiff_t>(kSkipped));
   const auto found = std::find_if(expected_.begin(), end, [&](const Expected& file) {
-    return file.folder_inode == folder_inode && file.position == position;
+    return file.folder == folder && file.position == position;
   });
   if (found == end) return false;
   auto before = static_cast<std::size_t>(found - expected_.begin());
@@ -47,7 +47,7 @@ std::vector<repo::BlobKey> FileSweep::ahead(std::uint64_t room, const FileWalk::
     const auto file = walk_.next(cached);
     if (!file) break;
     const auto [bytes, blobs] = share_of(file->node);
-    expected_.push_back({file->folder_inode, file->position, bytes});
+    expected_.push_back({file->folder, file->position, bytes});
     waiting_ += bytes;
     for (const repo::Id& id : file->node.content.first(blobs)) keys.push_back({repo::BlobType::Data, id});
   }

@@ -22,7 +22,7 @@ class FileSweep {
   explicit FileSweep(FileWalk walk) : walk_(std::move(walk)) {}
 
   // The reader opens a file. False: not one that was to be expected of it next.
-  bool follow(std::uint64_t folder_inode, std::uint32_t position);
+  bool follow(const FolderKey& folder, std::uint32_t position);
 
   // What to fetch ahead now, at most `room` bytes of files. Asked in big steps: empty most of the time.
   std::vector<repo::BlobKey> ahead(std::uint64_t room, const FileWalk::CachedTree& cached);
@@ -32,7 +32,7 @@ class FileSweep {
 
  private:
   struct Expected {
-    std::uint64_t folder_inode;
+    FolderKey folder;
     std::uint32_t position;
     std::uint64_t bytes;
   };

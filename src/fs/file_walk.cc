@@ -39,15 +39,24 @@ std::optional<FileWalk::File> FileWalk::next(const CachedTree& cached) {
         missing_ = trees_from(level);
         return std::nullopt;
       }
+      in_vain_ += tree->size() + 1;
+      if (in_vain_ > kMostInVain) {
+        levels_.clear();
+        return std::nullopt;
+      }
       ++level.next;
-      WalkFolder folder{std::move(tree), child_inode(level.folder.inode, node.name),
+      WalkFolder folder{std::move(tree),
+                        {child_inode(level.folder.key.inode, node.name), *node.subtree},
                         level.folder.snapshot_inode};
       std::vector<std::uint32_t> positions = walk_order(folder, order_);
       levels_.push_back({std::move(folder), std::move(positions), 0});
       continue;
     }
     ++level.next;
-    if (node.type == repo::NodeType::File) return File{level.folder.inode, position, node};
+    if (node.type == repo::NodeType::File) {
+      in_vain_ = 0;
+      return File{level.folder.key, position, node};
+    }
   }
   return std::nullopt;
 }

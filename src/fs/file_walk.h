@@ -18,9 +18,12 @@ class FileWalk {
  public:
   static constexpr std::size_t kMostLevels = 64;   // deeper folders are passed by
   static constexpr std::size_t kMostMissing = 64;  // trees
+  // Entries of folders entered without coming to a file. Few folders can refer to each other so often that no
+  // walk through them would ever end.
+  static constexpr std::size_t kMostInVain = 1U << 18U;
 
   struct File {
-    std::uint64_t folder_inode;
+    FolderKey folder;
     std::uint32_t position;
     repo::Node node;  // valid until the next call
   };
@@ -34,7 +37,7 @@ class FileWalk {
   // `path`: the folder to begin in comes last, the folders it lies in before it.
   FileWalk(const std::vector<Place>& path, WalkOrder order);
 
-  // The next file. nullopt: at the end, or before a tree that is not in memory.
+  // The next file. nullopt: at the end, before a tree that is not in memory, or given up after kMostInVain.
   std::optional<File> next(const CachedTree& cached);
   // The tree before which it had to stop, then those of the folders that come next to it. Empty: it did not.
   const std::vector<repo::Id>& missing() const { return missing_; }
@@ -51,6 +54,7 @@ class FileWalk {
 
   const WalkOrder order_;
   std::vector<Level> levels_;
+  std::size_t in_vain_ = 0;
   std::vector<repo::Id> missing_;
 };
 

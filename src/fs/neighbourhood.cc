@@ -22,14 +22,14 @@ void Neighbourhood::opened(NodeId folder, const repo::TreePtr& tree, std::uint32
   {
     std::lock_guard lock(mutex_);
     ++clock_;
-    const WalkFolder place{tree, ref->inode, ref->dir.snapshot_inode};
-    Reader* reader = follow(ref->inode, position);
+    const WalkFolder place{tree, {ref->inode, ref->dir.tree}, ref->dir.snapshot_inode};
+    Reader* reader = follow(place.key, position);
     if (reader == nullptr) {
       // A reader may have been ahead of what is known, and its next folder has become known since.
       for (Reader& stuck : readers_) {
         if (keys.empty() && stuck.sweep && !stuck.sweep->missing().empty()) advance(stuck, keys, trees);
       }
-      reader = follow(ref->inode, position);
+      reader = follow(place.key, position);
     }
     if (reader == nullptr) {
       if (const auto order = order_shown(place, position)) reader = &start(folder, place, position, *order);
@@ -44,20 +44,20 @@ void Neighbourhood::opened(NodeId folder, const repo::TreePtr& tree, std::uint32
   if (!keys.empty()) repository_.blobs().request(keys, transport::Urgency::Ahead);
 }
 
-Neighbourhood::Reader* Neighbourhood::follow(std::uint64_t folder_inode, std::uint32_t position) {
+Neighbourhood::Reader* Neighbourhood::follow(const FolderKey& folder, std::uint32_t position) {
   for (Reader& reader : readers_) {
-    if (reader.sweep && reader.sweep->follow(folder_inode, position)) return &reader;
+    if (reader.sweep && reader.sweep->follow(folder, position)) return &reader;
   }
   return nullptr;
 }
 
 std::optional<WalkOrder> Neighbourhood::order_shown(const WalkFolder& folder, std::uint32_t position) {
   auto trail = std::find_if(trails_.begin(), trails_.end(), [&](const Trail& known) {
-    return known.used != 0 && known.folder_inode == folder.inode;
+    return known.used != 0 && known.folder == folder.key;
   });
   if (trail == trails_.end()) {
     Trail& oldest = least_recently_used(trails_);
-    oldest = {folder.inode, {}, 0};
+    oldest = {folder.key, {}, 0};
     trail = trails_.begin() + (&oldest - trails_.data());
   }
   trail->used = clock_;
@@ -87,7 +87,8 @@ std::vector<FileWalk::Place> Neighbourhood::path_to(NodeId folder, const WalkFol
     if (!above) break;
     repo::TreePtr tree = repository_.cached_tree(above->dir.tree);
     if (!tree || below->place >= tree->size()) break;
-    path.push_back({{std::move(tree), above->inode, above->dir.snapshot_inode}, below->place});
+    path.push_back(
+        {{std::move(tree), {above->inode, above->dir.tree}, above->dir.snapshot_inode}, below->place});
     below = above;
   }
   std::reverse(path.begin(), path.end());

@@ -27,7 +27,7 @@ class Neighbourhood {
 
  private:
   struct Trail {
-    std::uint64_t folder_inode = 0;
+    FolderKey folder;
     FolderTrail trail;
     std::uint64_t used = 0;  // when, by clock_; 0: never
   };
@@ -36,7 +36,7 @@ class Neighbourhood {
     std::uint64_t used = 0;
   };
 
-  Reader* follow(std::uint64_t folder_inode, std::uint32_t position);
+  Reader* follow(const FolderKey& folder, std::uint32_t position);
   std::optional<WalkOrder> order_shown(const WalkFolder& folder, std::uint32_t position);
   Reader& start(NodeId folder, const WalkFolder& place, std::uint32_t position, WalkOrder order);
   std::vector<FileWalk::Place> path_to(NodeId folder, const WalkFolder& place, std::uint32_t position);

@@ -14,7 +14,7 @@ std::vector<std::uint32_t> walk_order(const WalkFolder& folder, WalkOrder order)
   if (order == WalkOrder::ByName) return positions;
   std::vector<std::uint64_t> inodes(positions.size());
   for (const std::uint32_t at : positions) {
-    inodes[at] = entry_inode(folder.inode, folder.snapshot_inode, folder.tree->node(at));
+    inodes[at] = entry_inode(folder.key.inode, folder.snapshot_inode, folder.tree->node(at));
   }
   std::sort(positions.begin(), positions.end(),
             [&](std::uint32_t a, std::uint32_t b) { return inodes[a] < inodes[b]; });

@@ -23,13 +23,13 @@ class NeighbourhoodTest : public ::testing::Test {
     }
     return nodes;
   }
-  // Makes a folder that the kernel holds, as the root of a snapshot.
-  NodeId root(std::vector<FakeNode> nodes) {
+  // Makes a folder that the kernel holds, as the root of a snapshot; inode 0: a number of its own.
+  NodeId root(std::vector<FakeNode> nodes, std::uint64_t inode = 0) {
     NodeRef ref;
     ref.kind = NodeKind::Snapshot;
     ref.parent = 1;
     ref.place = ++roots_;
-    ref.inode = roots_;
+    ref.inode = inode == 0 ? roots_ : inode;
     ref.dir.tree = repository_.add_tree(std::move(nodes));
     ref.dir.snapshot_inode = ref.inode;
     return nodes_.acquire(ref);
@@ -52,7 +52,7 @@ class NeighbourhoodTest : public ::testing::Test {
   }
   std::vector<std::uint32_t> order(NodeId folder, WalkOrder order) {
     const auto ref = *nodes_.get(folder);
-    return walk_order({tree_of(folder), ref.inode, ref.dir.snapshot_inode}, order);
+    return walk_order({tree_of(folder), {ref.inode, ref.dir.tree}, ref.dir.snapshot_inode}, order);
   }
   std::size_t asked() const {
     std::set<repo::Id> ids;
@@ -151,6 +151,30 @@ TEST_F(NeighbourhoodTest, FollowsAReaderWhoLeavesFilesOut) {
   const NodeId folder = root(files(1000, 10'000));
   for (std::size_t position = 0; position < 1000; position += 7) open(folder, position);
   EXPECT_GT(asked(), 900U);
+}
+
+TEST_F(NeighbourhoodTest, KnowsFoldersApartThatHaveTheSameNumber) {
+  const NodeId small = root(files(4, 1000), 77);
+  const NodeId large = root(files(60'000, 10), 77);
+  for (std::size_t position = 0; position < 2; ++position) open(small, position);
+  for (const std::size_t position : {59'000, 100, 58'000, 300}) open(large, position);
+  EXPECT_EQ(asked(), 0U);
+}
+
+TEST_F(NeighbourhoodTest, GivesUpOnFoldersThatReferToEachOtherWithoutEnd) {
+  FakeNode both = repository_.folder("x", {});
+  for (std::size_t level = 0; level < FileWalk::kMostLevels - 2; ++level) {
+    FakeNode twin = both;
+    twin.name = "y";
+    both = repository_.folder("x", {both, twin});
+    repository_.tree(both.subtree.value());
+  }
+  std::vector<FakeNode> nodes = files(4, 10);
+  both.name = "z";
+  nodes.push_back(both);
+  const NodeId folder = root(nodes);
+  for (std::size_t position = 0; position < 4; ++position) open(folder, position);
+  EXPECT_EQ(asked(), 1U);
 }
 
 TEST_F(NeighbourhoodTest, FetchesOnlyTheBeginningOfLargeFiles) {
