@@ -79,7 +79,7 @@ class Finder final : public repo::FolderVisitor {
  public:
   explicit Finder(const std::unordered_set<FileKey, FileKeyHash>* keys) : keys_(keys) {}
 
-  void enter_folder(int, const std::string&, const std::string&) override {}
+  bool enter_folder(int, const std::string&, const std::string&) override { return true; }
   void leave_folder() override {}
   void visit(int, const std::string& name, const struct stat& status, const std::string& path) override {
     if (keys_ != nullptr && !keys_->contains({status.st_dev, status.st_ino})) return;

@@ -87,13 +87,20 @@ ArchivedFolder ArchiveRun::run(int folder_fd) {
   return std::move(result_);
 }
 
-void ArchiveRun::enter_folder(int fd, const std::string& name, const std::string& path) {
+bool ArchiveRun::enter_folder(int fd, const std::string& name, const std::string& path) {
   wait_for_room();
-  const std::size_t place = add_place(*folder_);
-  folder_ = std::make_shared<Folder>(folder_, place, tools_.zone);
-  struct stat facts {};
-  if (::fstat(fd, &facts) != 0) throw UnreadableError(path, errno);
-  folder_->node = read_node(fd, facts, name, path, tools_.users);
+  OwnedNode node;
+  try {
+    struct stat facts {};
+    if (::fstat(fd, &facts) != 0) throw UnreadableError(path, errno);
+    node = read_node(fd, facts, name, path, tools_.users);
+  } catch (const UnreadableError& error) {
+    leave_out(error);
+    return false;
+  }
+  folder_ = std::make_shared<Folder>(folder_, add_place(*folder_), tools_.zone);
+  folder_->node = std::move(node);
+  return true;
 }
 
 void ArchiveRun::leave_folder() {
@@ -120,6 +127,7 @@ void ArchiveRun::unreadable(const std::string& path, int error_number) {
 }
 
 void ArchiveRun::leave_out(const UnreadableError& error) {
+  if (error.passes()) throw UnreadableError(error);
   progress_.files_unreadable.fetch_add(1, std::memory_order_relaxed);
   if (!partial_) throw UnreadableError(error);
   tools_.log.warning(std::string("left out of the snapshot: ") + error.what());

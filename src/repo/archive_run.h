@@ -48,7 +48,8 @@ struct ArchivedFolder {
 // memory one by one in the order of their names. Use once.
 class ArchiveRun final : private FolderVisitor {
  public:
-  // Without `partial` the first thing that cannot be read ends the run. Everything must outlive it.
+  // Without `partial` the first thing that cannot be read ends the run; what cannot be read for a reason that
+  // passes ends it always. Everything must outlive it.
   ArchiveRun(const ArchiveTools& tools, BlobWriter& writer, bool partial, ArchiveProgress& progress,
              const std::stop_token& stop);
   ~ArchiveRun() override;
@@ -62,7 +63,7 @@ class ArchiveRun final : private FolderVisitor {
   using FolderPtr = std::shared_ptr<Folder>;
   struct FileJob;
 
-  void enter_folder(int fd, const std::string& name, const std::string& path) override;
+  bool enter_folder(int fd, const std::string& name, const std::string& path) override;
   void leave_folder() override;
   void visit(int folder_fd, const std::string& name, const struct stat& facts,
              const std::string& path) override;

@@ -40,7 +40,7 @@ unsigned reader_count(std::uint64_t budget, unsigned cores) {
 class Counter final : public FolderVisitor {
  public:
   explicit Counter(ArchiveProgress& progress) : progress_(progress) {}
-  void enter_folder(int, const std::string&, const std::string&) override {}
+  bool enter_folder(int, const std::string&, const std::string&) override { return true; }
   void leave_folder() override {}
   void visit(int, const std::string&, const struct stat& facts, const std::string&) override {
     if (!S_ISREG(facts.st_mode)) return;
@@ -57,7 +57,7 @@ class Counter final : public FolderVisitor {
 class Forgetter final : public FolderVisitor {
  public:
   explicit Forgetter(FileMemory& memory) : memory_(memory) {}
-  void enter_folder(int, const std::string&, const std::string&) override {}
+  bool enter_folder(int, const std::string&, const std::string&) override { return true; }
   void leave_folder() override {}
   void visit(int, const std::string&, const struct stat& facts, const std::string&) override {
     if (S_ISREG(facts.st_mode)) memory_.forget(FileKey::of(facts));

@@ -40,7 +40,7 @@ struct ArchiveOptions {
   std::vector<std::string> tags;
   std::vector<std::string> paths;  // the snapshot's `paths`; empty: "/" + each top-level name
   std::string program_version;     // free text in restic's place of "restic 0.19.1"
-  bool partial = false;            // make the snapshot without the files that cannot be read
+  bool partial = false;            // make the snapshot without what lastingly cannot be read
   // For exactly one snapshot however often a try is cut off. When all it refers to is durable and just before
   // the snapshot file is written, `before_snapshot` gets its name and its stored (sealed) bytes to keep; what
   // it throws fails the try. The next try gets those bytes as `earlier_snapshot`: if that file is in the

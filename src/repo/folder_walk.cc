@@ -97,10 +97,10 @@ class Walk {
     } else {
       UniqueFd fd(::openat(folder_fd, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
       if (fd) {
-        visitor_.enter_folder(fd.get(), name, path_);
-        return push(std::move(fd), outer);
+        if (visitor_.enter_folder(fd.get(), name, path_)) return push(std::move(fd), outer);
+      } else {
+        visitor_.unreadable(path_, errno);
       }
-      visitor_.unreadable(path_, errno);
     }
     path_.resize(outer);
   }

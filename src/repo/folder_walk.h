@@ -13,8 +13,8 @@ class FolderVisitor {
  public:
   virtual ~FolderVisitor() = default;
   // A folder below the start, about to be entered; `fd` is open on it for the time of the call. Its entries
-  // follow, then leave_folder().
-  virtual void enter_folder(int fd, const std::string& name, const std::string& path) = 0;
+  // follow, then leave_folder(); after false neither does.
+  virtual bool enter_folder(int fd, const std::string& name, const std::string& path) = 0;
   virtual void leave_folder() = 0;
   // Anything else, in the folder that `folder_fd` is open on. Links are not followed.
   virtual void visit(int folder_fd, const std::string& name, const struct stat& facts,

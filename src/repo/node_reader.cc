@@ -6,6 +6,8 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <functional>
 #include <system_error>
@@ -17,6 +19,11 @@ constexpr mode_t kRecordedModeBits = 07777;
 // The kernel's own limits for a list of names and for a value.
 constexpr std::size_t kMaxXattrBytes = 64U << 10U;
 constexpr std::size_t kMaxUserEntry = 1U << 20U;
+
+bool is_passing(int error_number) {
+  constexpr std::array kPassing = {EMFILE, ENFILE, ENOMEM, ENOBUFS, EINTR, EAGAIN, ENOSPC, EDQUOT, ETIMEDOUT};
+  return std::ranges::find(kPassing, error_number) != kPassing.end();
+}
 
 NodeType type_of(mode_t mode) {
   switch (mode & S_IFMT) {
@@ -133,7 +140,9 @@ std::string ask_name(Lookup lookup, char* Entry::*name) {
 }  // namespace
 
 UnreadableError::UnreadableError(const std::string& path, int error_number)
-    : Error(Errc::Io, "cannot read " + path + ": " + std::generic_category().message(error_number)) {}
+    : Error(Errc::Io, "cannot read " + (path.empty() ? "the folder" : path) + ": " +
+                          std::generic_category().message(error_number)),
+      passes_(is_passing(error_number)) {}
 
 Node OwnedNode::view(std::vector<Xattr>& xattr_views) const {
   xattr_views.clear();

@@ -20,6 +20,11 @@ namespace restic::repo {
 class UnreadableError : public Error {
  public:
   UnreadableError(const std::string& path, int error_number);
+  // Whether it says nothing of the file but of this machine now: too little memory, too many open files.
+  bool passes() const { return passes_; }
+
+ private:
+  bool passes_;
 };
 
 // A Node that owns what it points to.

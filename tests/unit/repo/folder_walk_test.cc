@@ -21,7 +21,11 @@ using testing::ElementsAre;
 
 class Recorder final : public FolderVisitor {
  public:
-  void enter_folder(int, const std::string&, const std::string& path) override { seen.push_back(path + "/"); }
+  bool enter_folder(int, const std::string& name, const std::string& path) override {
+    if (name == "not this one") return false;
+    seen.push_back(path + "/");
+    return true;
+  }
   void leave_folder() override { seen.push_back(".."); }
   void visit(int folder_fd, const std::string& name, const struct stat& facts,
              const std::string& path) override {
@@ -64,6 +68,12 @@ TEST_F(FolderWalkTest, DoesNotFollowLinks) {
   EXPECT_THAT(walk(), ElementsAre("inside/", "..", "link"));
 }
 
+TEST_F(FolderWalkTest, PassesByAFolderThatTheVisitorDoesNotEnter) {
+  folder("a/not this one/inner");
+  file("a/z");
+  EXPECT_THAT(walk(), ElementsAre("a/", "a/z", ".."));
+}
+
 TEST_F(FolderWalkTest, GoesDeeperThanThereAreDescriptorsAndThanPathsReach) {
   constexpr int kDepth = 400;
   UniqueFd at(::open(folder_.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -87,8 +97,9 @@ TEST_F(FolderWalkTest, GoesDeeperThanThereAreDescriptorsAndThanPathsReach) {
 class Mover final : public FolderVisitor {
  public:
   Mover(std::filesystem::path from, std::filesystem::path to) : from_(std::move(from)), to_(std::move(to)) {}
-  void enter_folder(int, const std::string& name, const std::string&) override {
+  bool enter_folder(int, const std::string& name, const std::string&) override {
     if (name == "bottom") std::filesystem::rename(from_, to_);
+    return true;
   }
   void leave_folder() override {}
   void visit(int, const std::string&, const struct stat&, const std::string&) override {}
