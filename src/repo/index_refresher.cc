@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "repo/index_refresher.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -8,8 +9,9 @@
 
 namespace restic::repo {
 
-IndexRefresher::IndexRefresher(std::function<void()> refresh, std::chrono::milliseconds pause, Log& log)
-    : refresh_(std::move(refresh)), pause_(pause), log_(log) {}
+IndexRefresher::IndexRefresher(std::function<void()> refresh, std::chrono::milliseconds pause, Log& log,
+                               Clock clock)
+    : refresh_(std::move(refresh)), pause_(pause), log_(log), clock_(std::move(clock)) {}
 
 IndexRefresher::~IndexRefresher() {
   {
@@ -32,17 +34,28 @@ void IndexRefresher::ask(const Id& failed_pack, std::function<void()> then) {
 void IndexRefresher::work() {
   std::vector<Asked> asked;
   while (take_asked(asked)) {
-    if (any_pack_is_new(asked) && pause_after_last_refresh()) {
-      try {
-        refresh_();
-      } catch (const Error& error) {
-        log_.warning(std::string("cannot read the index again: ") + error.what());
-      }
+    if (any_is_due(asked) && pause_after_last_refresh()) {
+      const Time begun = clock_();
+      if (refresh()) remember(asked, begun);
       last_ = std::chrono::steady_clock::now();
     }
     for (const Asked& one : asked) one.then();
     asked.clear();
   }
+}
+
+bool IndexRefresher::refresh() {
+  try {
+    refresh_();
+    return true;
+  } catch (const Error& error) {
+    if (error.code() != Errc::Cancelled) {  // else we are closing
+      log_.warning(std::string("cannot read the index again: ") + error.what());
+    }
+  } catch (const std::exception& failure) {  // no memory
+    log_.warning(std::string("cannot read the index again: ") + failure.what());
+  }
+  return false;
 }
 
 bool IndexRefresher::take_asked(std::vector<Asked>& asked) {
@@ -52,13 +65,19 @@ bool IndexRefresher::take_asked(std::vector<Asked>& asked) {
   return !asked.empty();
 }
 
-bool IndexRefresher::any_pack_is_new(const std::vector<Asked>& asked) {
-  bool any = false;
+bool IndexRefresher::any_is_due(const std::vector<Asked>& asked) const {
+  const Time now = clock_();
+  return std::any_of(asked.begin(), asked.end(), [&](const Asked& one) {
+    const auto found = refreshed_for_.find(one.pack);
+    return found == refreshed_for_.end() || now - found->second >= kVerdictHolds;
+  });
+}
+
+void IndexRefresher::remember(const std::vector<Asked>& asked, Time refreshed) {
   for (const Asked& one : asked) {
     if (refreshed_for_.size() >= kMostPacks) refreshed_for_.clear();
-    any = refreshed_for_.insert(one.pack).second || any;
+    refreshed_for_[one.pack] = refreshed;
   }
-  return any;
 }
 
 bool IndexRefresher::pause_after_last_refresh() {

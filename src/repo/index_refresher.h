@@ -7,7 +7,7 @@
 #include <mutex>
 #include <optional>
 #include <thread>
-#include <unordered_set>
+#include <unordered_map>
 #include <vector>
 
 #include "base/log.h"
@@ -16,13 +16,20 @@
 namespace restic::repo {
 
 // Gets a fresh index for readers whose pack turned out to be missing or damaged, because a prune may have
-// moved its blobs. One refresh serves all who ask while it is due, a pack causes only one, and between two
-// there is `pause`. Works on a thread of its own, made when it is first needed. Thread-safe; asking never
-// blocks.
+// moved its blobs. One refresh serves all who ask while it is due, and between two there is `pause`. A pack
+// causes one that succeeds and then, while it keeps being asked for, another every kVerdictHolds at most: a
+// prune may come at any time. Works on a thread of its own, made when it is first needed. Thread-safe; asking
+// never blocks.
 class IndexRefresher {
  public:
-  // `refresh` may block on the network and throw Error. `log` must outlive the refresher.
-  IndexRefresher(std::function<void()> refresh, std::chrono::milliseconds pause, Log& log);
+  using Time = std::chrono::steady_clock::time_point;
+  using Clock = std::function<Time()>;
+  static constexpr std::chrono::minutes kVerdictHolds{5};
+
+  // `refresh` may block on the network and throw Error. `log` must outlive the refresher. `clock` says how
+  // old a verdict is.
+  IndexRefresher(std::function<void()> refresh, std::chrono::milliseconds pause, Log& log,
+                 Clock clock = &std::chrono::steady_clock::now);
   // Waits for a running refresh; what was asked by now is still answered.
   ~IndexRefresher();
   IndexRefresher(const IndexRefresher&) = delete;
@@ -42,18 +49,21 @@ class IndexRefresher {
 
   void work();
   bool take_asked(std::vector<Asked>& asked);  // blocks; false: it is over
-  bool any_pack_is_new(const std::vector<Asked>& asked);
+  bool refresh();                              // false: it failed
+  bool any_is_due(const std::vector<Asked>& asked) const;
+  void remember(const std::vector<Asked>& asked, Time refreshed);
   bool pause_after_last_refresh();  // false: it is over
 
   const std::function<void()> refresh_;
   const std::chrono::milliseconds pause_;
   Log& log_;
+  const Clock clock_;
   std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<Asked> asked_;
   bool stopping_ = false;
-  std::unordered_set<Id, IdHash> refreshed_for_;               // the thread's own
-  std::optional<std::chrono::steady_clock::time_point> last_;  // the thread's own
+  std::unordered_map<Id, Time, IdHash> refreshed_for_;  // and when; the thread's own
+  std::optional<Time> last_;                            // the thread's own
   std::thread thread_;
 };
 

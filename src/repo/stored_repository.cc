@@ -55,12 +55,12 @@ StoredRepository::StoredRepository(const Room& room, std::unique_ptr<Crypto> cry
 
 StoredRepository::~StoredRepository() {
   stop_.request_stop();
-  stop_reading_.request_stop();
+  stop_reading();
 }
 
 void StoredRepository::stop_reading() {
+  blobs_->stop();  // trees come from blobs; first, or else a refresh that ends now passes for the last word
   stop_reading_.request_stop();
-  blobs_->stop();  // trees come from blobs
 }
 
 std::shared_ptr<const Index> StoredRepository::index() const {

@@ -59,6 +59,24 @@ TEST_F(IndexRefresherTest, AFailedRefreshIsAnAnswerToo) {
   EXPECT_EQ(log_.last_problem().find("cannot read the index again"), 0U);
 }
 
+TEST_F(IndexRefresherTest, AFailedRefreshIsNoVerdict) {
+  IndexRefresher refresher(
+      [this] {
+        if (++refreshes_ == 1) throw Error(Errc::Unavailable, "down");
+      },
+      std::chrono::milliseconds(0), log_);
+  for (int i = 0; i < 4; ++i) ask(refresher, 1);
+  EXPECT_EQ(refreshes_, 2);
+}
+
+TEST_F(IndexRefresherTest, AVerdictDoesNotHoldForEver) {
+  std::atomic<std::int64_t> minutes{0};
+  IndexRefresher refresher([this] { ++refreshes_; }, std::chrono::milliseconds(0), log_,
+                           [&] { return IndexRefresher::Time(std::chrono::minutes(minutes.load())); });
+  for (minutes = 0; minutes < 2 * IndexRefresher::kVerdictHolds.count(); ++minutes) ask(refresher, 1);
+  EXPECT_EQ(refreshes_, 2);
+}
+
 TEST_F(IndexRefresherTest, WhatWaitsIsAnsweredWithoutARefreshAtTheEnd) {
   std::atomic<int> answers{0};
   {
