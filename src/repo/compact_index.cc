@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "repo/compact_index.h"
 
-#include <sodium.h>
-
 #include <algorithm>
 #include <atomic>
 #include <bit>
-#include <cstring>
 #include <new>
 #include <utility>
 
@@ -20,12 +17,6 @@ namespace {
 __extension__ using Wide = unsigned __int128;
 
 constexpr std::uint64_t kMostBlobs = 0xfffffffeU;
-
-std::uint64_t load64(const std::uint8_t* at) {
-  std::uint64_t value = 0;
-  std::memcpy(&value, at, sizeof value);
-  return value;
-}
 
 // The segment whose numbers, starting at first[i], include `number`.
 std::size_t segment_of(const std::vector<std::uint32_t>& first, std::uint32_t number) {
@@ -56,14 +47,11 @@ CompactIndex::CompactIndex(std::vector<IndexSegmentPtr> segments, std::vector<Un
   slot_count_ = blobs + blobs / 3 + 2;
   slots_.reset(static_cast<std::uint32_t*>(std::calloc(slot_count_, sizeof(std::uint32_t))));
   if (!slots_) throw std::bad_alloc();
-  randombytes_buf(seed_, sizeof seed_);
   build(pool);
 }
 
 CompactIndex::Hash CompactIndex::hash(const Id& id) const {
-  const Wide product = Wide{load64(id.bytes.data()) ^ seed_[0]} * (load64(id.bytes.data() + 8) ^ seed_[1]);
-  const std::uint64_t mixed =
-      static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64U);
+  const std::uint64_t mixed = hash_of_id_(id.bytes);
   return {.slot = static_cast<std::uint64_t>((Wide{mixed} * slot_count_) >> 64U),
           .tag = static_cast<std::uint32_t>(mixed) & ~number_mask_};
 }

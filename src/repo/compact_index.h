@@ -8,6 +8,7 @@
 
 #include "repo/index.h"
 #include "repo/index_segment.h"
+#include "repo/seeded_hash.h"
 
 namespace restic::repo {
 
@@ -78,7 +79,7 @@ class CompactIndex final : public Index {
   std::unique_ptr<std::uint32_t[], Free> slots_;  // 0: free; else blob number + 1 in the low bits, tag above
   std::uint64_t slot_count_ = 0;
   std::uint32_t number_mask_ = 0;
-  std::uint64_t seed_[2] = {};
+  const SeededHash hash_of_id_;
   std::size_t entered_ = 0, pack_count_ = 0;
   std::uint64_t plain_bytes_ = 0, stored_bytes_ = 0;
 };

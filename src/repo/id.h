@@ -4,12 +4,12 @@
 #include <array>
 #include <compare>
 #include <cstdint>
-#include <cstring>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "base/bytes.h"
+#include "repo/seeded_hash.h"
 
 namespace restic::repo {
 
@@ -24,12 +24,6 @@ struct Id {
   std::string short_hex() const;                        // the first 8
   static std::optional<Id> from_hex(std::string_view);  // exactly 64 lower-case digits
   static Id of(ByteView content);                       // SHA-256
-  // The first 8 bytes: uniformly distributed, good enough for any hash table.
-  std::uint64_t prefix() const {
-    std::uint64_t value;
-    std::memcpy(&value, bytes.data(), sizeof value);
-    return value;
-  }
 };
 
 enum class BlobType : std::uint8_t { Data, Tree };
@@ -42,11 +36,11 @@ struct BlobKey {
 };
 
 struct IdHash {
-  std::size_t operator()(const Id& id) const noexcept { return id.prefix(); }
+  std::size_t operator()(const Id& id) const noexcept { return SeededHash::of_process()(id.bytes); }
 };
 struct BlobKeyHash {
   std::size_t operator()(const BlobKey& key) const noexcept {
-    return key.id.prefix() ^ static_cast<std::size_t>(key.type);
+    return IdHash()(key.id) ^ static_cast<std::size_t>(key.type);
   }
 };
 

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
 #include <string>
 
 namespace restic::repo {
@@ -27,6 +28,20 @@ TEST(Id, ParsesExactly64LowerCaseDigits) {
       text[position] = wrong;
       EXPECT_FALSE(Id::from_hex(text)) << text;
     }
+  }
+}
+
+TEST(Id, NoBytesOfAnIdCollideByTheirChoice) {
+  constexpr std::size_t kIds = 4096;
+  for (std::size_t varied = 0; varied + 2 <= Id::kSize; varied += 2) {
+    std::set<std::size_t> hashes;
+    for (std::size_t i = 0; i < kIds; ++i) {
+      Id id;
+      id.bytes[varied] = static_cast<std::uint8_t>(i);
+      id.bytes[varied + 1] = static_cast<std::uint8_t>(i >> 8U);
+      hashes.insert(IdHash()(id));
+    }
+    EXPECT_EQ(hashes.size(), kIds) << "bytes " << varied;
   }
 }
 
