@@ -51,9 +51,14 @@ class ByteCache {
     return found == entries_.end() ? nullptr : found->second->value;
   }
 
-  // `unread`: read ahead, nobody has asked for it yet. A value that finds no room is not kept.
+  // Whether a value of so many bytes can ever be kept.
+  bool can_hold(std::uint64_t bytes) const { return bytes + kEntryOverhead <= capacity_; }
+
+  // `unread`: read ahead, nobody has asked for it yet. A value that finds no room is not kept; one that never
+  // could pushes nothing out.
   void insert(const Key& key, Ptr value, std::uint64_t bytes, bool unread,
               Time now = std::chrono::steady_clock::now()) {
+    if (!can_hold(bytes)) return;
     Order evicted;  // freed when the lock is gone: giving megabytes back to the system takes a while
     std::lock_guard lock(mutex_);
     if (entries_.contains(key)) return;

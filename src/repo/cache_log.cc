@@ -118,14 +118,26 @@ CacheLog::CacheLog(int folder, std::string name, LocalSeal seal, std::uint64_t b
       seal_(std::move(seal)),
       budget_(budget),
       warnings_(std::move(warnings)) {
-  if (folder_ >= 0) open();
+  if (folder_ < 0) return;
+  try {
+    open();
+  } catch (const std::exception& failure) {  // no memory for the places
+    places_.clear();
+    stop_writing(describe(std::string("is not used: ") + failure.what()));
+  }
 }
 
 CacheLog::~CacheLog() = default;
 
 void CacheLog::open() {
   writable_ = lock();
-  if (open_existing() || !writable_) return;
+  // What a crash left of a rewrite takes up room that nobody counts.
+  if (writable_) ::unlinkat(folder_, (name_ + ".tmp").c_str(), 0);
+  if (open_existing()) {
+    if (end_ > budget_) rewrite(budget_ - budget_ / 4);  // the budget was larger when it was written
+    return;
+  }
+  if (!writable_) return;
   UniqueFd fresh = create_file(name_ + ".log");
   if (!fresh) return stop_writing(describe("cannot be written: " + system_message()));
   file_ = std::make_shared<UniqueFd>(std::move(fresh));
@@ -233,10 +245,10 @@ std::optional<Bytes> CacheLog::get(const LocalSeal::Token& token) {
     place = found->second;
     file = file_;
   }
-  Bytes sealed;
-  sealed.resize(place.sealed_size);
-  if (read_all(file->get(), sealed, place.offset)) {
-    if (std::optional<Bytes> plain = seal_.open(token, sealed, place.plain_size)) return plain;
+  try {
+    if (std::optional<Bytes> plain = read(token, place, *file)) return plain;
+  } catch (const std::exception&) {
+    return std::nullopt;  // no memory for it
   }
   warnings_->report(describe("has a damaged record; it is fetched again"));
   const std::lock_guard lock(mutex_);
@@ -248,13 +260,33 @@ std::optional<Bytes> CacheLog::get(const LocalSeal::Token& token) {
   return std::nullopt;
 }
 
+std::optional<Bytes> CacheLog::read(const LocalSeal::Token& token, const Place& place,
+                                    const UniqueFd& file) const {
+  Bytes sealed;
+  sealed.resize(place.sealed_size);
+  if (!read_all(file.get(), sealed, place.offset)) return std::nullopt;
+  return seal_.open(token, sealed, place.plain_size);
+}
+
+bool CacheLog::has_room_for(std::uint64_t plain_size) const {
+  return folder_ >= 0 && plain_size <= LocalSeal::kMostPlain && plain_size <= budget_ / 2;
+}
+
 void CacheLog::put(const Id& id, ByteView plain) {
-  if (plain.size() > LocalSeal::kMostPlain || plain.size() > budget_ / 2) return;
+  if (!has_room_for(plain.size())) return;
   const LocalSeal::Token token = seal_.token(id);
   {
     const std::lock_guard lock(mutex_);
     if (!writable_ || rewriting_ || places_.contains(token)) return;
   }
+  try {
+    seal_and_append(token, plain);
+  } catch (const std::exception& failure) {  // no memory for it
+    warnings_->report(describe(std::string("could not be added to: ") + failure.what()));
+  }
+}
+
+void CacheLog::seal_and_append(const LocalSeal::Token& token, ByteView plain) {
   Bytes record;
   record.resize(sizeof(RecordHeader));
   seal_.seal(token, plain, record);

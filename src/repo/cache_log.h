@@ -58,9 +58,11 @@ class CacheLog {
   // Whether get() may find it; does not touch the disk.
   bool contains(const Id& id) const;
   std::optional<Bytes> get(const Id& id) { return get(seal_.token(id)); }
-  // Does nothing when the id is there already, when another process writes, and when the content exceeds half
-  // of the budget. Now and then it has to rewrite the file, which takes as long as copying it.
+  // Does nothing when the id is there already, when another process writes, and when there is no room for so
+  // much. Now and then it has to rewrite the file, which takes as long as copying it.
   void put(const Id& id, ByteView plain);
+  // Whether a record may have so many bytes: half of the budget at most.
+  bool has_room_for(std::uint64_t plain_size) const;
   // Drops all records but these.
   void keep_only(std::span<const Id> ids);
 
@@ -91,9 +93,11 @@ class CacheLog {
                            std::uint64_t plain_size) const;
   bool plausible(const RecordHeader& header) const;
   std::uint64_t file_check() const;
+  void seal_and_append(const LocalSeal::Token& token, ByteView plain);
   bool append(const LocalSeal::Token& token, ByteView plain, ByteView record);
   void give_back(const UniqueFd& file, std::uint64_t offset, std::uint64_t size);
   void rewrite(std::uint64_t most_bytes);
+  std::optional<Bytes> read(const LocalSeal::Token& token, const Place& place, const UniqueFd& file) const;
   void stop_writing(const std::string& why);
   std::string describe(const std::string& what) const;
 

@@ -15,9 +15,10 @@ TreeLog::~TreeLog() {
 }
 
 void TreeLog::put(const Id& tree, BlobPtr blob) {
+  if (!log_->has_room_for(blob->bytes.size())) return;
   {
     std::lock_guard lock(mutex_);
-    if (waiting_bytes_ + blob->charged > kMostWaiting) return;
+    if (waiting_bytes_ > kMostWaiting) return;
     waiting_bytes_ += blob->charged;
     waiting_.emplace_back(tree, std::move(blob));
     if (!writer_.joinable()) writer_ = std::thread([this] { write_on(); });

@@ -18,11 +18,12 @@
 namespace restic::repo {
 
 // Tree blobs kept between mounts: what get() gives back was verified when it was put. Writing is left to a
-// thread of its own; blobs that come faster than the disk takes them are dropped. Thread-safe; get() blocks
-// on the local disk, the destructor until the waiting blobs are written.
+// thread of its own; blobs that come faster than the disk takes them are dropped, but a single one may be as
+// large as the log allows: a folder of a hundred thousand files is the one that is worth it most.
+// Thread-safe; get() blocks on the local disk, the destructor until the waiting blobs are written.
 class TreeLog {
  public:
-  static constexpr std::uint64_t kMostWaiting = 8U << 20U;  // bytes of blobs
+  static constexpr std::uint64_t kMostWaiting = 8U << 20U;  // bytes of blobs, and then one more
 
   explicit TreeLog(std::unique_ptr<CacheLog> log);
   ~TreeLog();

@@ -55,6 +55,7 @@ TreeStore::~TreeStore() {
 TreePtr TreeStore::cached(const Id& id) {
   bool was_unread = false;
   TreePtr tree = cache_.find(id, &was_unread);
+  if (!tree) return find_large(id);
   if (!was_unread) return tree;
   {
     std::lock_guard lock(mutex_);
@@ -62,6 +63,19 @@ TreePtr TreeStore::cached(const Id& id) {
   }
   fetch_ahead();
   return tree;
+}
+
+TreePtr TreeStore::find_large(const Id& id) {
+  const std::lock_guard lock(large_mutex_);
+  return id == large_id_ ? large_.lock() : nullptr;
+}
+
+void TreeStore::keep(const Id& id, const TreePtr& tree, bool unread) {
+  const std::size_t bytes = tree->memory_bytes();
+  if (cache_.can_hold(bytes)) return cache_.insert(id, tree, bytes, unread);
+  const std::lock_guard lock(large_mutex_);
+  large_id_ = id;
+  large_ = tree;
 }
 
 // With mutex_ held: the walk has gone on to a tree.
@@ -98,7 +112,7 @@ TreePtr TreeStore::from_log(const Id& id) {
   if (!blob) return nullptr;
   try {
     TreePtr tree = decode_tree(*blob);
-    cache_.insert(id, tree, tree->memory_bytes(), false);
+    keep(id, tree, false);
     return tree;
   } catch (const Error&) {
     return nullptr;  // a tree that no version of ours should have kept; the repository has the last word
@@ -135,7 +149,7 @@ void TreeStore::land(const Id& id, const FlightPtr& flight, const BlobSlotPtr& s
     std::lock_guard lock(mutex_);
     if (result.ok()) {
       const TreePtr& tree = result.value();
-      cache_.insert(id, tree, tree->memory_bytes(), !flight->demanded);
+      keep(id, tree, !flight->demanded);
       if (flight->ahead) enqueue_subtrees(*tree);
     }
     if (flight->ahead) --flying_ahead_;

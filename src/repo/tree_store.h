@@ -32,6 +32,8 @@ namespace restic::repo {
 // trees before it, up to half of the cache.
 //
 // Trees that the local log has are taken from there when they are asked for, and not read ahead.
+//
+// A tree that the cache cannot hold is there for as long as somebody else holds it, as whoever lists it does.
 class TreeStore {
  public:
   // `blobs` and `log` (may be null) must outlive the store; `capacity` in bytes. `neighbour_bytes` of a pack
@@ -59,6 +61,8 @@ class TreeStore {
   using FlightPtr = std::shared_ptr<Flight>;
 
   TreePtr from_log(const Id& id);
+  void keep(const Id& id, const TreePtr& tree, bool unread);
+  TreePtr find_large(const Id& id);
   FlightPtr fly(const Id& id, const BlobSlotPtr& slot, bool ahead);
   void land(const Id& id, const FlightPtr& flight, const BlobSlotPtr& slot);
   void fetch_ahead();
@@ -72,6 +76,10 @@ class TreeStore {
   TreeLog* const log_;
   ByteCache<Id, Tree, IdHash> cache_;
   const std::shared_ptr<Gate> gate_ = std::make_shared<Gate>();
+
+  std::mutex large_mutex_;  // for the tree of these that was asked for last
+  Id large_id_;
+  std::weak_ptr<const Tree> large_;
 
   // All guarded by mutex_, the flights' members too.
   std::mutex mutex_;

@@ -50,6 +50,15 @@ TEST(ByteCache, AValueThatFindsNoRoomIsNotKept) {
   EXPECT_EQ(cache.cached_bytes(), 0U);
 }
 
+TEST(ByteCache, AValueThatIsTooLargePushesNothingOut) {
+  Cache cache(2 * kEach);
+  for (int key = 1; key <= 2; ++key) insert(cache, key);
+  cache.insert(3, std::make_shared<const std::string>("large"), 2 * kEach, false);
+  EXPECT_FALSE(has(cache, 3));
+  EXPECT_TRUE(has(cache, 1));
+  EXPECT_TRUE(has(cache, 2));
+}
+
 TEST(ByteCache, AHeldValueSurvivesItsEviction) {
   Cache cache(kEach);
   insert(cache, 1);

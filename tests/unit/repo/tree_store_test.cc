@@ -70,6 +70,20 @@ class TreeStoreTest : public testing::Test {
   std::unique_ptr<TreeStore> trees_;
 };
 
+TEST_F(TreeStoreTest, ATreeThatIsTooLargeIsThereForAsLongAsItIsHeld) {
+  const Id large = add_folder(std::vector<Id>(1000, add_leaf(1))), small = add_leaf(2);
+  packs_.close();
+  start(nullptr, 16U << 10U);
+  trees_->tree(small);
+  TreePtr held = trees_->tree(large);
+  ASSERT_GT(held->memory_bytes(), 16U << 10U);
+  EXPECT_EQ(trees_->tree(large), held);
+  EXPECT_EQ(trees_->cached(large), held);
+  EXPECT_TRUE(trees_->cached(small));  // not pushed out in vain
+  held.reset();
+  EXPECT_EQ(trees_->tree(large)->size(), 1000U);
+}
+
 TEST_F(TreeStoreTest, EightReadersOfATreeShareOne) {
   const Id id = add_folder({add_leaf(1)});
   packs_.close();
