@@ -10,6 +10,8 @@
 #include <cstring>
 #include <utility>
 
+#include "fs/late_sync.h"
+
 namespace restic::fs {
 namespace {
 
@@ -82,6 +84,7 @@ Committer::~Committer() {
   }
   if (thread_.joinable()) thread_.join();
   end_waiting();
+  keep_for_the_next_mount();
 }
 
 void Committer::start() {
@@ -92,7 +95,7 @@ void Committer::start() {
 
 Committer::DropPtr Committer::add(std::unique_ptr<Tray> tray) {
   auto drop = std::make_shared<Drop>();
-  drop->name = tray->folder();
+  drop->name = tray->digits();
   drop->tray = std::move(tray);
   drop->due = clock_.now();
   pending_.push_back(drop);
@@ -118,6 +121,7 @@ Committer::Ticket Committer::commit(std::function<void(const Status&)> done) {
   } catch (const Error& error) {
     log_.error(std::string("cannot commit: ") + error.what());
     failure = error;
+    sync_disk();
   }
   std::unique_lock lock(mutex_);
   cutting.unlock();  // the list cannot be seen before the drop is in it
@@ -156,6 +160,7 @@ void Committer::end_waiting() {
     nobody_waits_ = true;
     waiting = std::exchange(waiters_, {});
   }
+  if (!waiting.empty()) sync_disk();
   for (auto& [ticket, waiter] : waiting) {
     waiter.done(Error(Errc::Cancelled, "the mount ends; the drop is not lost"));
   }
@@ -207,12 +212,32 @@ bool Committer::finish() {
   changed_.notify_all();
   lock.unlock();
   if (thread_.joinable()) thread_.join();
+  keep_for_the_next_mount();
   lock.lock();
   if (!pending_.empty()) {
     log_.warning("drops kept for the next mount in " + store_.path() + ": " +
                  std::to_string(pending_.size()));
   }
   return all && pending_.empty();
+}
+
+void Committer::keep_for_the_next_mount() {
+  try {
+    for (const DropPtr& drop : pending_) {
+      if (!drop->tray->on_disk()) drop->tray->sync_files();
+    }
+    if (!staging_.empty()) store_.sync();
+  } catch (const Error& error) {
+    log_.error(std::string("what is kept for the next mount is not safe from a power cut: ") + error.what());
+  }
+}
+
+void Committer::sync_disk() const {
+  try {
+    store_.sync();
+  } catch (const Error& error) {
+    log_.error(std::string("what is in new/ is not safe from a power cut: ") + error.what());
+  }
 }
 
 // ---- the thread
@@ -292,7 +317,6 @@ bool Committer::commit_if_quiet() {
 repo::Snapshot Committer::archive(Drop& drop) {
   Tray& tray = *drop.tray;
   reset(drop.progress);
-  tray.sync_files();
   repo::ArchiveOptions options = options_.snapshot;
   const std::string host = xattr_of(tray.files(), "user.restic.host");
   if (!host.empty()) options.hostname = host;
@@ -300,7 +324,9 @@ repo::Snapshot Committer::archive(Drop& drop) {
   if (!tags.empty()) options.tags = tags;
   options.before_snapshot = [&tray](const repo::Id&, ByteView stored) { tray.keep_snapshot(stored); };
   if (std::optional<Bytes> kept = tray.kept_snapshot()) options.earlier_snapshot = std::move(*kept);
+  std::optional<LateSync> late(std::in_place, tray, options_.sync_after, log_);
   repo::Snapshot snapshot = maker_.archive(tray.files(), options, drop.progress, stop_.get_token());
+  late.reset();
   tray.finish();
   return snapshot;
 }
@@ -332,7 +358,13 @@ void Committer::succeed(const DropPtr& drop, const repo::Snapshot& snapshot) {
   }
 }
 
-void Committer::fail(const DropPtr& drop, const Error& error) {
+void Committer::fail(const DropPtr& drop, Error error) {
+  try {
+    if (!drop->tray->on_disk()) drop->tray->sync_files();
+  } catch (const Error& worse) {
+    error =
+        Error(error.code(), std::string(error.what()) + "; nor is it safe from a power cut: " + worse.what());
+  }
   if (error.code() != Errc::Cancelled) log_.error("drop " + drop->name + " is kept: " + error.what());
   {
     const std::lock_guard lock(mutex_);

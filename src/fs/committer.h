@@ -30,12 +30,14 @@ struct CommitterOptions {
   repo::ArchiveOptions snapshot;
   std::chrono::milliseconds first_retry{std::chrono::seconds(1)};  // doubled after each failure
   std::chrono::milliseconds last_retry{std::chrono::minutes(5)};
+  // A drop that is not a snapshot after so long is written to the local disk.
+  std::chrono::milliseconds sync_after{std::chrono::seconds(10)};
 };
 
 // One drop, for `.status`.
 struct DropStatus {
   enum class State { Waiting, Working, Failed, Durable };
-  std::string tray;  // its folder's name
+  std::string tray;  // the number that its folder's name begins with
   State state = State::Waiting;
   std::uint64_t files_done = 0, files_total = 0, bytes_done = 0, bytes_total = 0, bytes_uploaded = 0;
   std::uint64_t files_changed_while_read = 0, files_unreadable = 0;
@@ -48,7 +50,8 @@ struct DropStatus {
 // Makes a snapshot of every drop, exactly once, however often it takes (the order of its steps: fs/tray.h).
 // One thread of its own archives one drop after the other, oldest first; a drop that failed waits, longer
 // each time, and lets others pass. Commits come from fsync of `new/`, from quiet with no file open for
-// writing, and from finish(). Thread-safe.
+// writing, and from finish(). Whoever is told of a failure, or that the mount ends, has the drop on the local
+// disk by then. Thread-safe.
 class Committer final : public CommitService {
  public:
   // `published` is told of each new snapshot before anybody waiting for it gets an answer; what it throws is
@@ -102,11 +105,13 @@ class Committer final : public CommitService {
   void wait(std::unique_lock<std::mutex>& lock);
   repo::Snapshot archive(Drop& drop);
   void succeed(const DropPtr& drop, const repo::Snapshot& snapshot);
-  void fail(const DropPtr& drop, const Error& error);
+  void fail(const DropPtr& drop, Error error);
   void answer(const DropPtr& drop, const Status& result);
   void answered();
   DropPtr cut();                            // cutting_ is held; null: there is nothing in `new/`
   DropPtr add(std::unique_ptr<Tray> tray);  // mutex_ is held
+  void keep_for_the_next_mount();
+  void sync_disk() const;
   void remove_left_over_locks();
   DropStatus describe(const Drop& drop) const;
 

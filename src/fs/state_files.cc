@@ -7,8 +7,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <cstdio>
+#include <fstream>
 #include <memory>
 #include <system_error>
 
@@ -137,6 +139,10 @@ void sync_folder(int folder) {
   if (::fsync(folder) != 0) throw system_error("cannot sync the staging area", errno);
 }
 
+void sync_disk(int folder) {
+  if (::syncfs(folder) != 0) throw system_error("cannot write the staging area to the disk", errno);
+}
+
 void rename_in(int folder, const std::string& from, const std::string& to) {
   if (::renameat(folder, from.c_str(), folder, to.c_str()) != 0) {
     throw system_error("cannot rename " + from + " to " + to + " in the staging area", errno);
@@ -195,6 +201,14 @@ void remove_file(int folder, const std::string& name) {
   if (::unlinkat(folder, name.c_str(), 0) != 0 && errno != ENOENT) {
     throw system_error("cannot remove " + name + " of the staging area", errno);
   }
+}
+
+std::string boot_id() {
+  std::ifstream file("/proc/sys/kernel/random/boot_id");
+  std::string id;
+  std::getline(file, id);
+  std::erase_if(id, [](unsigned char letter) { return std::isalnum(letter) == 0; });
+  return id.empty() ? "unknown" : id;
 }
 
 void remove_tree(int parent, const std::string& name) {

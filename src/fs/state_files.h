@@ -23,6 +23,7 @@ Error system_error(const std::string& what, int error);
 UniqueFd open_folder(int parent, const std::string& name);  // AT_FDCWD: a path
 void make_folder(int parent, const std::string& name, unsigned mode);
 void sync_folder(int folder);
+void sync_disk(int folder);  // the whole file system that it is on
 void rename_in(int folder, const std::string& from, const std::string& to);
 
 // Names in a folder without "." and "..", sorted. At most `limit`: more is Error{Io}.
@@ -35,6 +36,10 @@ void replace_file(int folder, const std::string& name, ByteView content);
 // nullopt: there is none. More than `limit` bytes is Error{Damaged}.
 std::optional<Bytes> read_file(int folder, const std::string& name, std::size_t limit);
 void remove_file(int folder, const std::string& name);  // its absence is fine
+
+// Names this run of the machine, in letters and digits: another one after each start. "unknown" when the
+// machine does not say.
+std::string boot_id();
 
 // Deletes a folder and all below it, whatever the modes (as far as their owner may) and however deep.
 void remove_tree(int parent, const std::string& name);

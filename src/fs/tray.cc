@@ -6,6 +6,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
@@ -19,6 +20,7 @@ namespace restic::fs {
 namespace {
 
 constexpr std::size_t kDigits = 8;
+constexpr const char* kNoBoot = "unknown";            // as boot_id() has it: nothing can be concluded from it
 constexpr std::size_t kMaxTrayFile = 4096;            // bytes
 constexpr std::size_t kMaxSnapshotFile = 16U << 20U;  // bytes; a snapshot file is a few hundred
 
@@ -34,10 +36,14 @@ const char* name_of(Tray::State state) {
   return "done";
 }
 
-std::string folder_name(std::uint64_t number, const char* state) {
+std::string digits_of(std::uint64_t number) {
   std::string digits = std::to_string(number);
   if (digits.size() < kDigits) digits.insert(0, kDigits - digits.size(), '0');
-  return digits + "." + state;
+  return digits;
+}
+
+std::string folder_name(std::uint64_t number, const char* state, const std::string& boot = {}) {
+  return digits_of(number) + "." + state + (boot.empty() ? "" : "." + boot);
 }
 
 std::string describe_tray(const repo::Id& repository) {
@@ -70,7 +76,9 @@ std::optional<TrayName> parse_tray_name(const std::string& folder) {
   const char* end = folder.data() + dot;
   const auto [rest, problem] = std::from_chars(folder.data(), end, name.number);
   if (problem != std::errc{} || rest != end) return std::nullopt;
-  name.state = folder.substr(dot + 1);
+  const std::size_t second = std::min(folder.find('.', dot + 1), folder.size());
+  name.state = folder.substr(dot + 1, second - dot - 1);
+  if (second < folder.size()) name.boot = folder.substr(second + 1);
   return name;
 }
 
@@ -108,7 +116,10 @@ std::unique_ptr<Tray> Tray::open(int trays, const std::string& folder, const rep
     }
     UniqueFd files = open_folder(fd.get(), "files");
     const State state = is_open ? State::Open : State::Sealed;
-    return std::unique_ptr<Tray>(new Tray(trays, name->number, state, std::move(fd), std::move(files)));
+    auto tray = std::unique_ptr<Tray>(new Tray(trays, name->number, state, std::move(fd), std::move(files)));
+    tray->unsynced_in_ = name->boot;
+    tray->may_be_incomplete_ = !name->boot.empty() && (name->boot == kNoBoot || name->boot != boot_id());
+    return tray;
   } catch (const Error& error) {
     throw Error(Errc::Damaged, error.what());
   }
@@ -119,20 +130,24 @@ void Tray::remove_left_over(int trays, const std::string& folder) {
   sync_folder(trays);
 }
 
-std::string Tray::folder() const { return folder_name(number_, name_of(state_)); }
+std::string Tray::folder() const { return folder_name(number_, name_of(state_), unsynced_in_); }
+
+std::string Tray::digits() const { return digits_of(number_); }
 
 bool Tray::empty() const { return holds_nothing(files_.get()); }
 
-void Tray::change_state(State state) {
-  rename_in(trays_, folder_name(number_, name_of(state_)), folder_name(number_, name_of(state)));
+void Tray::change_state(State state, const std::string& unsynced_in) {
+  rename_in(trays_, folder(), folder_name(number_, name_of(state), unsynced_in));
   state_ = state;
+  unsynced_in_ = unsynced_in;
   sync_folder(trays_);
 }
 
-void Tray::seal() { change_state(State::Sealed); }
+void Tray::seal() { change_state(State::Sealed, boot_id()); }
 
-void Tray::sync_files() const {
-  if (::syncfs(files_.get()) != 0) throw system_error("cannot sync the staging area", errno);
+void Tray::sync_files() {
+  sync_disk(files_.get());
+  change_state(state_, "");
 }
 
 void Tray::keep_snapshot(ByteView stored) { replace_file(folder_.get(), "snapshot", stored); }
@@ -141,7 +156,7 @@ std::optional<Bytes> Tray::kept_snapshot() const {
   return read_file(folder_.get(), "snapshot", kMaxSnapshotFile);
 }
 
-void Tray::finish() { change_state(State::Done); }
+void Tray::finish() { change_state(State::Done, ""); }
 
 void Tray::remove() {
   remove_tree(trays_, folder());

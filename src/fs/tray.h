@@ -25,7 +25,12 @@ namespace restic::fs {
 //   NNNNNNNN.open    what `new/` shows
 //     | seal(): renamed; `new/` shows the next tray, which existed before. Found with a later open tray: the
 //     |         rename was cut off, it is sealed then
-//   NNNNNNNN.sealed  a drop that waits for its snapshot or is being archived
+//   NNNNNNNN.sealed.BOOT  a drop that waits for its snapshot or is being archived; its files may not be on
+//   the
+//     |         disk yet. BOOT is the run of the machine that it was sealed in: found in another run, the
+//     machine |         went down in between, and files may be incomplete (may_be_incomplete()) |
+//     sync_files(): only when the snapshot takes long or fails
+//   NNNNNNNN.sealed  the same with its files on the disk
 //     | keep_snapshot(): all packs and index files are durable; the snapshot file's bytes are written beside
 //     |         the files, synced, renamed to their name. Only then does the snapshot go to the repository:
 //     |         a cut-off try is repeated with the same bytes, hence the same name, hence exactly once
@@ -35,7 +40,8 @@ namespace restic::fs {
 //
 // A rename counts once trays/ is synced; each step syncs it before the next begins. A power cut therefore
 // finds the state before or after a step, never a mixture. All methods block on the local disk, throw
-// Error{Io, Full}, and are called by one thread at a time.
+// Error{Io, Full}, and are called by one thread at a time, except that another may be in sync_files() while
+// the snapshot is read or kept.
 class Tray {
  public:
   enum class State { Open, Sealed, Done };
@@ -55,12 +61,17 @@ class Tray {
   std::uint64_t number() const { return number_; }
   State state() const { return state_; }
   std::string folder() const;  // "00000001.open"
+  std::string digits() const;  // "00000001"
   int files() const { return files_.get(); }
   bool empty() const;  // nothing in files/ that a snapshot could hold
 
   void seal();
-  // Makes the files themselves durable.
-  void sync_files() const;
+  // Makes the files themselves durable, and says so in the folder's name. For a sealed tray.
+  void sync_files();
+  // Whether sync_files() is not needed.
+  bool on_disk() const { return unsynced_in_.empty() || may_be_incomplete_; }
+  // It was found after the machine went down with files of it not on the disk.
+  bool may_be_incomplete() const { return may_be_incomplete_; }
   void keep_snapshot(ByteView stored);
   // What keep_snapshot() kept last.
   std::optional<Bytes> kept_snapshot() const;
@@ -70,11 +81,13 @@ class Tray {
 
  private:
   Tray(int trays, std::uint64_t number, State state, UniqueFd folder_fd, UniqueFd files);
-  void change_state(State state);
+  void change_state(State state, const std::string& unsynced_in);
 
   int trays_;
   std::uint64_t number_;
   State state_;
+  std::string unsynced_in_;  // boot id; empty: the name has none
+  bool may_be_incomplete_ = false;
   UniqueFd folder_;
   UniqueFd files_;
 };
@@ -83,6 +96,7 @@ class Tray {
 struct TrayName {
   std::uint64_t number;
   std::string state;  // "fresh", "open", "sealed", "done"
+  std::string boot;   // often empty
 };
 std::optional<TrayName> parse_tray_name(const std::string& folder);
 

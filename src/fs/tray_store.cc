@@ -143,6 +143,10 @@ void TrayStore::read_slot(Slot& slot, bool own) {
     }
     try {
       auto tray = Tray::open(slot.trays.get(), folder, repository_);
+      if (tray->may_be_incomplete()) {
+        problems_.push_back("the machine went down before the drop in " + place +
+                            " was on its disk: files of its snapshot may be incomplete");
+      }
       (tray->state() == Tray::State::Open ? open : sealed_).push_back(std::move(tray));
     } catch (const Error& error) {
       problems_.push_back("left alone: the drop in " + place + ": " + error.what());
@@ -154,8 +158,13 @@ void TrayStore::read_slot(Slot& slot, bool own) {
     open.pop_back();
   }
   for (std::unique_ptr<Tray>& tray : open) {
-    tray->seal();
-    sealed_.push_back(std::move(tray));
+    try {
+      tray->seal();
+      sealed_.push_back(std::move(tray));
+    } catch (const Error& error) {
+      problems_.push_back("left alone: the drop in " + slot.name + "/trays/" + tray->folder() + ": " +
+                          error.what());
+    }
   }
 }
 
@@ -216,6 +225,8 @@ std::unique_ptr<Tray> TrayStore::make_next(const Tray& current) {
 void TrayStore::note_locks(const std::vector<repo::Id>& may_exist) {
   write_lock_names(slots_.front().folder.get(), "locks", may_exist);
 }
+
+void TrayStore::sync() const { sync_disk(folder_.get()); }
 
 std::vector<repo::Id> TrayStore::left_over_locks() const {
   return read_lock_names(slots_.front().folder.get(), "left-over");

@@ -26,7 +26,8 @@ namespace restic::fs {
 // shown in `new/` again. What is damaged, belongs to another repository or cannot be removed is left alone
 // and named in `problems()`.
 //
-// Blocks on the local disk. Not thread-safe, except note_locks(). Must outlive the trays it hands out.
+// Blocks on the local disk. Not thread-safe, except note_locks() and sync(). Must outlive the trays it hands
+// out.
 class TrayStore {
  public:
   // Makes the folders (mode 0700) where needed. Throws Error{Usage} when the folder is on a network or FUSE
@@ -41,6 +42,9 @@ class TrayStore {
   std::vector<std::unique_ptr<Tray>> take_sealed();
   // An open tray after `current`, with the same owner, mode and ACL.
   std::unique_ptr<Tray> make_next(const Tray& current);
+
+  // All that is in the state folder's file system is durable when it returns. Thread-safe.
+  void sync() const;
 
   // Keeps the names of our lock files that may exist (repo::LockJournal). Durable when it returns.
   void note_locks(const std::vector<repo::Id>& may_exist);

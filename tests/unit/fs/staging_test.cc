@@ -25,6 +25,7 @@
 #include "base/clock.h"
 #include "fs/committer.h"
 #include "fs/session.h"
+#include "fs/state_files.h"
 #include "support/fake_repository.h"
 #include "support/fake_snapshot_maker.h"
 #include "support/temporary_folder.h"
@@ -109,6 +110,7 @@ class StagingTest : public testing::Test {
     std::sort(found.begin(), found.end());
     return found;
   }
+  stdfs::path trays() const { return folder_.path() / "state" / kOurs.hex() / "slot-0" / "trays"; }
   // 0 or errno.
   int sync_new() const {
     const UniqueFd fd(::open((mountpoint_ / "new").c_str(), O_RDONLY | O_DIRECTORY));
@@ -264,8 +266,8 @@ TEST_F(StagingTest, ACommitThatFailsLeavesEverythingInNewAndOpenFilesToTheirWrit
   put("folder/done", "done");
   UniqueFd open(::open(in_new("folder/growing").c_str(), O_WRONLY | O_CREAT, 0600));
   ASSERT_EQ(::write(open.get(), "one ", 4), 4);
-  const stdfs::path trays = folder_.path() / "state" / kOurs.hex() / "slot-0" / "trays";
-  stdfs::create_directories(trays / "00000001.sealed" / "in the way");
+  const stdfs::path in_the_way = trays() / ("00000001.sealed." + boot_id());
+  stdfs::create_directories(in_the_way / "something");
   for (int i = 0; i < 2; ++i) {
     EXPECT_EQ(sync_new(), EIO);
     EXPECT_THAT(names("folder"), ElementsAre("done", "growing"));
@@ -274,7 +276,7 @@ TEST_F(StagingTest, ACommitThatFailsLeavesEverythingInNewAndOpenFilesToTheirWrit
   const UniqueFd second(::open(in_new("folder/growing").c_str(), O_WRONLY | O_APPEND));
   ASSERT_EQ(::write(second.get(), "three", 5), 5) << "found by its name";
   open.reset();
-  stdfs::remove_all(trays / "00000001.sealed");
+  stdfs::remove_all(in_the_way);
   ASSERT_EQ(sync_new(), 0);
   const std::map<std::string, std::string> drop = {{"folder", "/"}, {"folder/done", "done"}};
   EXPECT_EQ(maker_.drops().at(0).files, drop);
@@ -302,6 +304,57 @@ TEST_F(StagingTest, AFailedCommitIsToldToTheSyncerAndTriedAgain) {
   EXPECT_EQ(sync_new(), ENOSPC);
   ASSERT_TRUE(maker_.wait_for_drops(1));
   EXPECT_EQ(maker_.drops()[0].files.at("file"), "content");
+}
+
+TEST_F(StagingTest, ADropThatIsASnapshotSoonNeverWaitsForTheLocalDisk) {
+  CommitterOptions options;
+  options.sync_after = 1h;
+  mount(options);
+  maker_.hold();
+  put("file", "content");
+  auto syncing = std::async(std::launch::async, [this] { return sync_new(); });
+  ASSERT_TRUE(maker_.wait_for_tries(1));
+  EXPECT_TRUE(stdfs::exists(trays() / ("00000001.sealed." + boot_id())))
+      << "it says that it may not be there";
+  maker_.let_go();
+  EXPECT_EQ(syncing.get(), 0);
+}
+
+TEST_F(StagingTest, ADropThatTakesLongGoesToTheLocalDisk) {
+  CommitterOptions options;
+  options.sync_after = 1ms;
+  mount(options);
+  maker_.hold();
+  put("file", "content");
+  auto syncing = std::async(std::launch::async, [this] { return sync_new(); });
+  EXPECT_TRUE(soon([&] { return stdfs::exists(trays() / "00000001.sealed"); }));
+  maker_.let_go();
+  EXPECT_EQ(syncing.get(), 0);
+}
+
+TEST_F(StagingTest, WhoIsToldOfAFailureHasTheDropOnTheLocalDisk) {
+  CommitterOptions options;
+  options.first_retry = options.last_retry = 1h;
+  mount(options);
+  maker_.fail_next(Errc::Unavailable);
+  put("file", "content");
+  EXPECT_EQ(sync_new(), EIO);
+  EXPECT_TRUE(stdfs::exists(trays() / "00000001.sealed"));
+}
+
+TEST_F(StagingTest, WhatIsLeftToTheNextMountIsOnTheLocalDisk) {
+  mount();
+  maker_.hold();
+  put("first", "1");
+  life_->committer().commit([](const Status&) {});
+  ASSERT_TRUE(maker_.wait_for_tries(1));
+  put("second", "2");
+  life_->committer().commit([](const Status&) {});
+  life_->unmount();
+  life_->committer().leave();
+  EXPECT_FALSE(life_->committer().finish());
+  EXPECT_TRUE(stdfs::exists(trays() / "00000001.sealed"));
+  EXPECT_TRUE(stdfs::exists(trays() / "00000002.sealed"));
 }
 
 TEST_F(StagingTest, ATryThatIsCutOffBehindTheSnapshotMakesNoSecondOne) {

@@ -138,6 +138,46 @@ TEST_F(TrayStoreTest, ATrayWithNothingButSocketsCountsAsEmpty) {
   EXPECT_FALSE(tray->empty());
 }
 
+TEST_F(TrayStoreTest, ASealedTrayTellsWhetherItsFilesAreOnTheDisk) {
+  {
+    TrayStore first = store();
+    const auto tray = first.take_open();
+    put(*tray, "file");
+    const auto next = first.make_next(*tray);
+    tray->seal();
+    EXPECT_FALSE(tray->on_disk());
+  }
+  TrayStore second = store();
+  const auto sealed = second.take_sealed();
+  ASSERT_EQ(sealed.size(), 1U);
+  EXPECT_FALSE(sealed[0]->on_disk());
+  EXPECT_FALSE(sealed[0]->may_be_incomplete()) << "the machine has not been down";
+  EXPECT_TRUE(second.problems().empty());
+  sealed[0]->sync_files();
+  EXPECT_TRUE(sealed[0]->on_disk());
+  EXPECT_TRUE(stdfs::exists(trays() / "00000001.sealed"));
+}
+
+TEST_F(TrayStoreTest, ADropThatWasNotOnTheDiskWhenTheMachineWentDownIsNamedAndKept) {
+  {
+    TrayStore first = store();
+    const auto tray = first.take_open();
+    put(*tray, "file");
+    const auto next = first.make_next(*tray);
+    tray->seal();
+  }
+  stdfs::rename(trays() / ("00000001.sealed." + boot_id()), trays() / "00000001.sealed.another");
+  TrayStore second = store();
+  ASSERT_EQ(second.problems().size(), 1U);
+  EXPECT_THAT(second.problems()[0], testing::HasSubstr("may be incomplete"));
+  const auto sealed = second.take_sealed();
+  ASSERT_EQ(sealed.size(), 1U);
+  EXPECT_TRUE(sealed[0]->may_be_incomplete());
+  EXPECT_TRUE(has(*sealed[0], "file"));
+  sealed[0]->finish();
+  EXPECT_TRUE(stdfs::exists(trays() / "00000001.done"));
+}
+
 TEST_F(TrayStoreTest, TwoMountsNeverShareASlot) {
   TrayStore first = store();
   TrayStore second = store();
