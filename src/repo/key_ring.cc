@@ -41,6 +41,16 @@ KeyFile check_and_decode(const transport::FileName& file, ByteView content) {
   return decode_key_file(content, file.path());
 }
 
+// Loads one that does not match its name once more: the line may be to blame.
+KeyFile check_or_load_again(transport::Backend& backend, const transport::FileName& file,
+                            const Result<Bytes>& content) {
+  const bool matches = content.ok() && Id::of(content.value()).hex() == file.name;
+  if (matches || (!content.ok() && content.error().code() != Errc::Damaged)) {
+    return check_and_decode(file, content.value());
+  }
+  return check_and_decode(file, transport::load(backend, file, kMaxKeyFileSize));
+}
+
 }  // namespace
 
 KeyRing::KeyRing(transport::Backend& backend, const std::string& hint, Log& log) : log_(log) {
@@ -59,9 +69,8 @@ KeyRing::KeyRing(transport::Backend& backend, const std::string& hint, Log& log)
   std::string problem;
   for (std::size_t i = 0; i < names.size(); ++i) {
     const transport::FileName file{transport::FileType::Key, names[i]};
-    Result<Bytes> content = loads[i].get();
     try {
-      entries_.push_back({names[i], check_and_decode(file, content.value())});
+      entries_.push_back({names[i], check_or_load_again(backend, file, loads[i].get())});
     } catch (const Error& error) {
       // A file that another restic removed since the list, or a bad one, must not keep a good key from
       // opening.

@@ -2,11 +2,23 @@
 #include "repo/range_loader.h"
 
 #include <algorithm>
+#include <string>
 #include <utility>
 
 namespace restic::repo {
 
 using transport::Urgency;
+
+namespace {
+
+// Whoever decodes the bytes counts on the number of them, so one more look than the backend's own is due.
+Result<Bytes> exactly(const transport::ByteRange& range, Result<Bytes> bytes) {
+  if (!bytes.ok() || bytes.value().size() == range.length) return bytes;
+  return Error(Errc::Damaged, "the storage gave " + std::to_string(bytes.value().size()) + " bytes of " +
+                                  std::to_string(range.length));
+}
+
+}  // namespace
 
 RangeLoader::RangeLoader(transport::Backend& backend, BlobCache& memory, std::shared_ptr<Gate> gate)
     : backend_(backend),
@@ -100,6 +112,7 @@ void RangeLoader::start(const RangeLoadPtr& load) {
                         MemoryHold hold(nullptr, [this, memory = load->memory, ahead](std::nullptr_t) {
                           finished(memory, ahead);
                         });
+                        bytes = exactly(load->range, std::move(bytes));
                         if (bytes.ok()) fetched_bytes_ += bytes.value().size();
                         const RangeArrived arrived = std::move(load->arrived);
                         arrived(std::move(bytes), std::move(hold));

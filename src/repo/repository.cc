@@ -16,6 +16,7 @@ namespace restic::repo {
 namespace {
 
 constexpr int kPasswordAttempts = 3;
+const transport::FileName kConfigFile{transport::FileType::Config, ""};
 
 SecretKey unlock(const KeyRing& keys, const PasswordSource& source) {
   for (int attempt = 1; attempt <= kPasswordAttempts; ++attempt) {
@@ -30,12 +31,22 @@ SecretKey unlock(const KeyRing& keys, const PasswordSource& source) {
 
 Bytes load_config(transport::Backend& backend) {
   try {
-    return transport::load(backend, {transport::FileType::Config, ""}, kMaxSealedFile);
+    return transport::load(backend, kConfigFile, kMaxSmallSealedFile);
   } catch (const Error& error) {
     if (error.code() != Errc::NotFound) throw;
     throw Error(Errc::NotFound,
                 "no restic repository at " + backend.describe() + ": config is missing; -o init makes one");
   }
+}
+
+// Loads a damaged one once more: the line may be to blame.
+Config open_config(transport::Backend& backend, const Crypto& crypto, Bytes sealed) {
+  try {
+    return decode_config(open_sealed_file(crypto, 2, kConfigFile, std::move(sealed)));
+  } catch (const Error& error) {
+    if (error.code() != Errc::Damaged) throw;
+  }
+  return decode_config(open_sealed_file(crypto, 2, kConfigFile, load_config(backend)));
 }
 
 }  // namespace
@@ -55,8 +66,7 @@ std::unique_ptr<Repository> Repository::open(transport::Backend& backend, const 
   if (keys_missing) throw Error(*keys_missing);
 
   auto crypto = std::make_unique<Crypto>(*unlock(*keys, password));
-  const transport::FileName config_file{transport::FileType::Config, ""};
-  const Config config = decode_config(open_sealed_file(*crypto, 2, config_file, std::move(sealed_config)));
+  const Config config = open_config(backend, *crypto, std::move(sealed_config));
   return std::make_unique<StoredRepository>(StoredRepository::Room{backend, pool, log}, std::move(crypto),
                                             config, options, head_start);
 }

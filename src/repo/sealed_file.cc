@@ -38,7 +38,8 @@ void open_sealed_file(const Crypto& crypto, unsigned version, const transport::F
   }
   if (is_framed(version, file.type) && !plain.empty() && plain.front() != '{' && plain.front() != '[') {
     if (plain.front() != kCompressedFrame) throw Error(Errc::Damaged, what + ": has an unknown encoding");
-    return decompress(plain.subspan(1), kMaxSealedFile, what, json);
+    const bool large = file.type == transport::FileType::Index;
+    return decompress(plain.subspan(1), large ? kMaxSealedFile : kMaxSmallSealedFile, what, json);
   }
   json.assign(plain.begin(), plain.end());
 }

@@ -13,6 +13,8 @@ namespace restic::repo {
 // The most an "unpacked" file's JSON may have, decompressed, and the most to load of one. restic sets no
 // limit; its largest, an index of one pack full of tiny blobs, has about 70 MB.
 inline constexpr std::size_t kMaxSealedFile = 512U << 20U;
+// The same for snapshots, locks and the config, which have a few kilobytes.
+inline constexpr std::size_t kMaxSmallSealedFile = 64U << 20U;
 
 // Config, index, snapshot and lock files are JSON, sealed with the master key; in a repository of version 2
 // all but the config are compressed behind one framing byte (FORMAT: "unpacked" files).

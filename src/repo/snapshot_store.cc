@@ -29,22 +29,41 @@ SnapshotList SnapshotStore::load(transport::Backend& backend, const std::stop_to
     std::vector<transport::FileName> missing =
         forget_vanished(transport::list(backend, transport::FileType::Snapshot, stop));
     take_from_cache(missing);
-    load_all(backend, missing, stop);
+    load_all(backend, std::move(missing), stop);
   };
   loading_.run(load_missing, stop);
   return list();
 }
 
-// The first outage ends it: the other files would only wait for the same.
-void SnapshotStore::load_all(transport::Backend& backend, std::span<const transport::FileName> files,
+void SnapshotStore::load_all(transport::Backend& backend, std::vector<transport::FileName> files,
                              const std::stop_token& stop) {
+  std::mutex mutex;
+  std::vector<transport::FileName> again;
+  const auto first_time = [&](const transport::FileName& file, Result<Bytes> content) {
+    const Status added = add(file, std::move(content));
+    if (added.ok()) return;
+    if (!may_be_better_next_time(file, added.error())) return reject(file, added.error());
+    const std::lock_guard lock(mutex);
+    again.push_back(file);
+  };
+  const auto last_time = [&](const transport::FileName& file, Result<Bytes> content) {
+    const Status added = add(file, std::move(content));
+    if (!added.ok()) reject(file, added.error());
+  };
+  load_each(backend, files, first_time, stop);
+  load_each(backend, again, last_time, stop);
+}
+
+// The first outage ends it: the other files would only wait for the same.
+void SnapshotStore::load_each(transport::Backend& backend, std::span<const transport::FileName> files,
+                              const Taker& taker, const std::stop_token& stop) {
   std::stop_source over;
   const std::stop_callback also_over(stop, [&over] { over.request_stop(); });
   std::mutex mutex;
   std::optional<Error> outage;
   const auto take = [&](std::size_t position, Result<Bytes> content) {
     if (content.ok() || !says_nobody_answers(content.error().code())) {
-      return add(files[position], std::move(content));
+      return taker(files[position], std::move(content));
     }
     {
       std::lock_guard lock(mutex);
@@ -93,8 +112,8 @@ void SnapshotStore::take_from_cache(std::vector<transport::FileName>& missing) {
   });
 }
 
-// On one of several threads. A file that cannot be read is tried again by the next load, but logged once.
-void SnapshotStore::add(const transport::FileName& file, Result<Bytes> content) {
+// On one of several threads, as all that follows.
+Status SnapshotStore::add(const transport::FileName& file, Result<Bytes> content) {
   const Id id = *Id::from_hex(file.name);
   try {
     const Bytes json = open_sealed_file(crypto_, version_, file, content.take());
@@ -103,15 +122,29 @@ void SnapshotStore::add(const transport::FileName& file, Result<Bytes> content) 
     std::lock_guard lock(mutex_);
     known_.emplace(id, std::move(snapshot));
     unreadable_.erase(id);
+    return Unit{};
   } catch (const Error& error) {
-    const bool gone = error.code() == Errc::NotFound;  // forgotten since it was listed
-    bool news = false;
-    if (!gone) {
-      std::lock_guard lock(mutex_);
-      news = unreadable_.insert(id).second;
-    }
-    if (news) log_.warning("snapshot " + id.short_hex() + " cannot be read: " + error.what());
+    return error;
+  } catch (const std::exception&) {
+    return Error(Errc::Io, file.path() + ": no memory to decode it");
   }
+}
+
+bool SnapshotStore::may_be_better_next_time(const transport::FileName& file, const Error& error) const {
+  std::lock_guard lock(mutex_);
+  return error.code() == Errc::Damaged && !unreadable_.contains(*Id::from_hex(file.name));
+}
+
+// A file that cannot be read is tried again by the next load, but logged once.
+void SnapshotStore::reject(const transport::FileName& file, const Error& error) {
+  if (error.code() == Errc::NotFound) return;  // forgotten since it was listed
+  const Id id = *Id::from_hex(file.name);
+  bool news = false;
+  {
+    std::lock_guard lock(mutex_);
+    news = unreadable_.insert(id).second;
+  }
+  if (news) log_.warning("snapshot " + id.short_hex() + " cannot be read: " + error.what());
 }
 
 SnapshotList SnapshotStore::list() const {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -30,7 +31,7 @@ class SnapshotStore {
   // Lists the files and loads those not known yet, many at once. Concurrent calls share a run. Blocks on the
   // network. Throws what listing throws, an outage during the loads (a snapshot that could not be asked for
   // is not unreadable, and must not look as if it were not there), and Cancelled as soon as `stop` is asked
-  // for.
+  // for. A file that arrives damaged is loaded once more: the line may be to blame.
   SnapshotList load(transport::Backend& backend, const std::stop_token& stop = {});
   // What the last load found.
   SnapshotList list() const;
@@ -40,9 +41,14 @@ class SnapshotStore {
 
   std::vector<transport::FileName> forget_vanished(const std::vector<transport::FileInfo>& files);
   void take_from_cache(std::vector<transport::FileName>& missing);
-  void load_all(transport::Backend& backend, std::span<const transport::FileName> files,
+  void load_all(transport::Backend& backend, std::vector<transport::FileName> files,
                 const std::stop_token& stop);
-  void add(const transport::FileName& file, Result<Bytes> content);
+  using Taker = std::function<void(const transport::FileName&, Result<Bytes>)>;
+  void load_each(transport::Backend& backend, std::span<const transport::FileName> files, const Taker& taker,
+                 const std::stop_token& stop);
+  Status add(const transport::FileName& file, Result<Bytes> content);
+  bool may_be_better_next_time(const transport::FileName& file, const Error& error) const;
+  void reject(const transport::FileName& file, const Error& error);
 
   const Crypto& crypto_;
   const unsigned version_;

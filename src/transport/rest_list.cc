@@ -20,8 +20,9 @@ std::vector<FileInfo> parse_rest_list(Bytes json) {
     files.reserve(entries.size());
     for (const simdjson::dom::element entry : entries) {
       const std::string_view name = entry["name"];
+      if (!is_storage_name(name)) continue;  // whatever else it says: rclone knows files of no size, -1
       const std::uint64_t bytes = entry["size"];
-      if (is_storage_name(name)) files.push_back({std::string(name), bytes});
+      files.push_back({std::string(name), bytes});
     }
   } catch (const simdjson::simdjson_error& error) {
     throw Error(Errc::Damaged, std::string("the list of files is not what it should be: ") + error.what());

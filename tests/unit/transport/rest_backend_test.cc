@@ -181,9 +181,21 @@ TEST(RestList, KeepsNamesThatAreIdsAndTheirSizes) {
   EXPECT_EQ(files[0].size, 18446744073709551615U);
 }
 
+TEST(RestList, PassesOverOtherNamesWhateverElseIsSaidOfThem) {
+  const std::string good(64, 'a');
+  const std::vector<FileInfo> files =
+      parse_rest_list(text(R"([{"name":"notes","size":-1},{"name":"../x"},{"name":")" + good +
+                           R"(","size":5},{"name":"","size":"?"}])"));
+  ASSERT_EQ(files.size(), 1U);
+  EXPECT_EQ(files[0].size, 5U);
+}
+
 TEST(RestList, RefusesWhatIsNoList) {
-  for (const char* bad : {"", "{}", "[", "null", "[1]", "[{\"name\":\"a\"}]", "[{\"name\":1,\"size\":1}]",
-                          "[{\"name\":\"a\",\"size\":-1}]", "[] []", "<html>", "\xff\xfe"}) {
+  const std::string name = R"([{"name":")" + std::string(64, 'a') + "\"";
+  for (const std::string& bad :
+       {std::string(), std::string("{}"), std::string("["), std::string("null"), std::string("[1]"),
+        name + "}]", std::string("[{\"name\":1,\"size\":1}]"), name + ",\"size\":-1}]", name + ",\"size\":1}",
+        name.substr(0, 30), std::string("[] []"), std::string("<html>"), std::string("\xff\xfe")}) {
     try {
       parse_rest_list(text(bad));
       ADD_FAILURE() << bad;
