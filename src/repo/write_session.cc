@@ -91,6 +91,7 @@ WriteSessions::Lease WriteSessions::lease() {
     state_ = State::Open;
     next_refresh_ = clock_.now() + Lock::kRefreshEvery;
     changed_.notify_all();
+    opened_.notify_all();
   }
   ++users_;
   return {*this, *writer_};
@@ -147,8 +148,8 @@ void WriteSessions::run(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     {
       std::unique_lock lock(mutex_);
-      if (!changed_.wait(lock, stop, [&] { return state_ == State::Open; })) return;
-      changed_.wait_for(lock, stop, kHousekeepEvery, [] { return false; });
+      if (!opened_.wait(lock, stop, [&] { return state_ == State::Open; })) return;
+      opened_.wait_for(lock, stop, kHousekeepEvery, [] { return false; });
     }
     if (!stop.stop_requested()) housekeep();
   }

@@ -87,7 +87,8 @@ class WriteSessions {
 
   mutable std::mutex mutex_;
   std::condition_variable_any changed_;
-  State state_ = State::Closed;  // guarded by mutex_, like the rest
+  std::condition_variable_any opened_;  // for the keeper, which the end of each small use need not wake
+  State state_ = State::Closed;         // guarded by mutex_, like the rest
   std::size_t users_ = 0;
   Clock::Instant last_use_{};
   Clock::Instant next_refresh_{};
