@@ -322,12 +322,14 @@ repo::Snapshot Committer::archive(Drop& drop) {
   if (!host.empty()) options.hostname = host;
   const std::vector<std::string> tags = split_tags(xattr_of(tray.files(), "user.restic.tags"));
   if (!tags.empty()) options.tags = tags;
-  options.before_snapshot = [&tray](const repo::Id&, ByteView stored) { tray.keep_snapshot(stored); };
+  options.before_snapshot = [this, &tray](const repo::Id&, ByteView stored) {
+    store_.reserve().run([&] { tray.keep_snapshot(stored); });
+  };
   if (std::optional<Bytes> kept = tray.kept_snapshot()) options.earlier_snapshot = std::move(*kept);
   std::optional<LateSync> late(std::in_place, tray, options_.sync_after, log_);
   repo::Snapshot snapshot = maker_.archive(tray.files(), options, drop.progress, stop_.get_token());
   late.reset();
-  tray.finish();
+  store_.reserve().run([&] { tray.finish(); });
   return snapshot;
 }
 
@@ -353,6 +355,7 @@ void Committer::succeed(const DropPtr& drop, const repo::Snapshot& snapshot) {
   answer(drop, Unit{});
   try {
     std::exchange(drop->tray, nullptr)->remove();
+    store_.reserve().restore();
   } catch (const Error& error) {
     log_.warning(std::string("the next mount clears what is left of a finished drop: ") + error.what());
   }

@@ -226,6 +226,10 @@ bool Staging::put_back_open_files() {
 
 std::unique_ptr<Tray> Staging::seal() {
   const std::lock_guard one_at_a_time(sealing_);
+  return store_.reserve().run([this] { return try_to_seal(); });
+}
+
+std::unique_ptr<Tray> Staging::try_to_seal() {
   if (empty()) return nullptr;
   prepare_next();
   const std::shared_ptr<TrayGate> gate = nodes_.gate(top_);

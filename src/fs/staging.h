@@ -107,6 +107,7 @@ class Staging final : public Branch {
   static StagedNodePtr make_top(const Tray& tray);
   void tell_kernel() const;
   std::shared_ptr<Shower> shower() const;
+  std::unique_ptr<Tray> try_to_seal();
   void prepare_next();
   void carry_over_open_files();
   bool put_back_open_files();

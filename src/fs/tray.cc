@@ -67,6 +67,14 @@ void copy_access(int from, int to) {
   }
 }
 
+// Else it is done when it is found.
+void remove_if_possible(int trays, const std::string& folder) {
+  try {
+    Tray::remove_left_over(trays, folder);
+  } catch (const Error&) {  // NOLINT(bugprone-empty-catch): what failed before is what matters
+  }
+}
+
 }  // namespace
 
 std::optional<TrayName> parse_tray_name(const std::string& folder) {
@@ -92,6 +100,16 @@ Tray::Tray(int trays, std::uint64_t number, State state, UniqueFd folder_fd, Uni
 std::unique_ptr<Tray> Tray::make(int trays, std::uint64_t number, const repo::Id& repository, int like) {
   const std::string fresh = folder_name(number, "fresh");
   make_folder(trays, fresh, 0700);
+  try {
+    return furnish(trays, number, repository, like);
+  } catch (const Error&) {
+    remove_if_possible(trays, fresh);
+    throw;
+  }
+}
+
+std::unique_ptr<Tray> Tray::furnish(int trays, std::uint64_t number, const repo::Id& repository, int like) {
+  const std::string fresh = folder_name(number, "fresh");
   UniqueFd folder = open_folder(trays, fresh);
   make_folder(folder.get(), "files", 0755);
   UniqueFd files = open_folder(folder.get(), "files");

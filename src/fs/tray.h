@@ -81,6 +81,7 @@ class Tray {
 
  private:
   Tray(int trays, std::uint64_t number, State state, UniqueFd folder_fd, UniqueFd files);
+  static std::unique_ptr<Tray> furnish(int trays, std::uint64_t number, const repo::Id& repository, int like);
   void change_state(State state, const std::string& unsynced_in);
 
   int trays_;

@@ -100,6 +100,7 @@ TrayStore::TrayStore(const std::string& state_dir, const repo::Id& repository, L
   check_folder(mine, folder_.get());
   take_slots();
   path_ = mine + "/" + slots_.front().name;
+  reserve_.emplace(slots_.front().folder.get());
   for (std::size_t i = 0; i < slots_.size(); ++i) read_slot(slots_[i], i == 0);
   std::sort(sealed_.begin(), sealed_.end(),
             [](const auto& left, const auto& right) { return left->number() < right->number(); });
@@ -213,7 +214,8 @@ void TrayStore::name_other_repositories(int state_dir) {
 
 std::unique_ptr<Tray> TrayStore::take_open() {
   if (open_) return std::move(open_);
-  return Tray::make(slots_.front().trays.get(), ++last_number_, repository_, -1);
+  return reserve_->run(
+      [this] { return Tray::make(slots_.front().trays.get(), ++last_number_, repository_, -1); });
 }
 
 std::vector<std::unique_ptr<Tray>> TrayStore::take_sealed() { return std::move(sealed_); }
@@ -223,7 +225,7 @@ std::unique_ptr<Tray> TrayStore::make_next(const Tray& current) {
 }
 
 void TrayStore::note_locks(const std::vector<repo::Id>& may_exist) {
-  write_lock_names(slots_.front().folder.get(), "locks", may_exist);
+  reserve_->run([&] { write_lock_names(slots_.front().folder.get(), "locks", may_exist); });
 }
 
 void TrayStore::sync() const { sync_disk(folder_.get()); }
@@ -234,7 +236,7 @@ std::vector<repo::Id> TrayStore::left_over_locks() const {
 
 void TrayStore::keep_left_over_locks(const std::vector<repo::Id>& remaining) {
   if (remaining.empty()) return remove_file(slots_.front().folder.get(), "left-over");
-  write_lock_names(slots_.front().folder.get(), "left-over", remaining);
+  reserve_->run([&] { write_lock_names(slots_.front().folder.get(), "left-over", remaining); });
 }
 
 }  // namespace restic::fs

@@ -3,11 +3,13 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/log.h"
 #include "base/unique_fd.h"
+#include "fs/disk_reserve.h"
 #include "fs/tray.h"
 #include "repo/id.h"
 
@@ -18,6 +20,7 @@ namespace restic::fs {
 //   STATE-DIR/<repository id>/slot-<n>/lock         flock'ed while a mount lives
 //                                      locks        names of our lock files that may be in the repository
 //                                      left-over    the same of mounts that died, until they are removed
+//                                      reserve      see fs/disk_reserve.h
 //                                      trays/       see fs/tray.h
 //
 // A mount takes the first slot that nobody holds, so two mounts never share one. It then also adopts every
@@ -26,8 +29,8 @@ namespace restic::fs {
 // shown in `new/` again. What is damaged, belongs to another repository or cannot be removed is left alone
 // and named in `problems()`.
 //
-// Blocks on the local disk. Not thread-safe, except note_locks() and sync(). Must outlive the trays it hands
-// out.
+// Blocks on the local disk. Not thread-safe, except note_locks(), sync() and reserve(). Must outlive the
+// trays it hands out.
 class TrayStore {
  public:
   // Makes the folders (mode 0700) where needed. Throws Error{Usage} when the folder is on a network or FUSE
@@ -42,6 +45,9 @@ class TrayStore {
   std::vector<std::unique_ptr<Tray>> take_sealed();
   // An open tray after `current`, with the same owner, mode and ACL.
   std::unique_ptr<Tray> make_next(const Tray& current);
+
+  // For steps of a commit that need a little space.
+  DiskReserve& reserve() { return *reserve_; }
 
   // All that is in the state folder's file system is durable when it returns. Thread-safe.
   void sync() const;
@@ -71,6 +77,7 @@ class TrayStore {
   std::string path_;
   UniqueFd folder_;          // STATE-DIR/<repository id>
   std::vector<Slot> slots_;  // the own one first
+  std::optional<DiskReserve> reserve_;
   std::uint64_t last_number_ = 0;
   std::unique_ptr<Tray> open_;
   std::vector<std::unique_ptr<Tray>> sealed_;

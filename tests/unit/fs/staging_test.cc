@@ -7,6 +7,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
@@ -281,6 +282,41 @@ TEST_F(StagingTest, ACommitThatFailsLeavesEverythingInNewAndOpenFilesToTheirWrit
   const std::map<std::string, std::string> drop = {{"folder", "/"}, {"folder/done", "done"}};
   EXPECT_EQ(maker_.drops().at(0).files, drop);
   EXPECT_EQ(get("folder/growing"), "one two three");
+}
+
+// A file system of 3 MiB at a path.
+class SmallDisk {
+ public:
+  explicit SmallDisk(stdfs::path path) : path_(std::move(path)) {
+    stdfs::create_directory(path_);
+    EXPECT_EQ(::mount("small", path_.c_str(), "tmpfs", 0, "size=3m"), 0) << "this test needs root";
+  }
+  ~SmallDisk() { ::umount2(path_.c_str(), MNT_DETACH); }
+  SmallDisk(const SmallDisk&) = delete;
+  SmallDisk& operator=(const SmallDisk&) = delete;
+
+ private:
+  const stdfs::path path_;
+};
+
+TEST_F(StagingTest, WhatFilledTheDiskCanBeCommittedAlsoWithAFileOpenInAFolder) {
+  const SmallDisk disk(folder_.path() / "state");
+  mount();
+  stdfs::create_directories(in_new("folder"));
+  const UniqueFd open(::open(in_new("folder/growing").c_str(), O_WRONLY | O_CREAT, 0600));
+  ASSERT_EQ(::write(open.get(), "open", 4), 4);
+  {
+    const UniqueFd large(::open(in_new("large").c_str(), O_WRONLY | O_CREAT, 0600));
+    const std::string page(4096, 'x');
+    while (::write(large.get(), page.data(), page.size()) > 0) {
+    }
+    ASSERT_EQ(errno, ENOSPC);
+  }
+  ASSERT_EQ(sync_new(), 0);
+  EXPECT_EQ(maker_.drops().at(0).files.count("large"), 1U);
+  EXPECT_EQ(get("folder/growing"), "open");
+  EXPECT_TRUE(soon([&] { return stdfs::exists(trays().parent_path() / "reserve"); })) << "made again";
+  life_.reset();
 }
 
 TEST_F(StagingTest, AnUnlinkedFileStaysUsableAcrossACommit) {
