@@ -2,6 +2,7 @@
 #include "repo/blob_decoder.h"
 
 #include <cstring>
+#include <string>
 #include <utility>
 
 #include "repo/compression.h"
@@ -15,6 +16,25 @@ BlobPtr owned(std::shared_ptr<const Bytes> bytes) {
   const ByteView view(*bytes);
   const std::size_t charged = bytes->capacity();
   return std::make_shared<const Blob>(Blob{std::move(bytes), view, charged});
+}
+
+Result<BlobPtr> open_and_verify(const Crypto& crypto, const PackedBlob& blob, std::span<std::uint8_t> sealed,
+                                const std::shared_ptr<Bytes>& buffer) {
+  ByteView plain;
+  if (!crypto.open_in_place(sealed, plain)) return damaged("its MAC is wrong");
+  if (blob.uncompressed_length == 0 && plain.size() >= buffer->capacity() / 4 * 3) {
+    if (Id::of(plain) != blob.key.id) return damaged("its content is not what its id says");
+    return std::make_shared<const Blob>(Blob{buffer, plain, buffer->capacity()});
+  }
+  auto bytes = std::make_shared<Bytes>();
+  bytes->resize(blob.plain_size());
+  if (blob.uncompressed_length != 0) {
+    if (!decompress_into(plain, *bytes)) return damaged("it cannot be decompressed");
+  } else if (!plain.empty()) {
+    std::memcpy(bytes->data(), plain.data(), plain.size());
+  }
+  if (Id::of(*bytes) != blob.key.id) return damaged("its content is not what its id says");
+  return owned(std::move(bytes));
 }
 
 }  // namespace
@@ -37,21 +57,11 @@ std::optional<Error> implausible(const PackedBlob& blob) {
 
 Result<BlobPtr> decode_blob(const Crypto& crypto, const PackedBlob& blob, std::span<std::uint8_t> sealed,
                             const std::shared_ptr<Bytes>& buffer) {
-  ByteView plain;
-  if (!crypto.open_in_place(sealed, plain)) return damaged("its MAC is wrong");
-  if (blob.uncompressed_length == 0 && plain.size() >= buffer->capacity() / 4 * 3) {
-    if (Id::of(plain) != blob.key.id) return damaged("its content is not what its id says");
-    return std::make_shared<const Blob>(Blob{buffer, plain, buffer->capacity()});
+  try {
+    return open_and_verify(crypto, blob, sealed, buffer);
+  } catch (const std::exception&) {
+    return Error(Errc::Io, "there is no memory for its " + std::to_string(blob.plain_size()) + " bytes");
   }
-  auto bytes = std::make_shared<Bytes>();
-  bytes->resize(blob.plain_size());
-  if (blob.uncompressed_length != 0) {
-    if (!decompress_into(plain, *bytes)) return damaged("it cannot be decompressed");
-  } else if (!plain.empty()) {
-    std::memcpy(bytes->data(), plain.data(), plain.size());
-  }
-  if (Id::of(*bytes) != blob.key.id) return damaged("its content is not what its id says");
-  return owned(std::move(bytes));
 }
 
 }  // namespace restic::repo

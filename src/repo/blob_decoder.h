@@ -24,7 +24,8 @@ std::optional<Error> implausible(const PackedBlob& blob);
 // Opens, decompresses and verifies one sealed blob (FORMAT: pack files): MAC, AES-256-CTR, zstd to exactly
 // the size that the index says, SHA-256 equal to the id. `sealed` lies in `buffer` and is decrypted in place.
 // A blob that takes most of the buffer is given out as part of it; others get memory of their own, so that a
-// small blob does not keep a large range. CPU work only. Error is Damaged and says which of these failed.
+// small blob does not keep a large range. CPU work only. Error is Damaged and says which of these failed, or
+// Io where there is no memory for it.
 Result<BlobPtr> decode_blob(const Crypto& crypto, const PackedBlob& blob, std::span<std::uint8_t> sealed,
                             const std::shared_ptr<Bytes>& buffer);
 

@@ -86,8 +86,8 @@ void IndexFetch::arrived(std::size_t number, Result<Bytes> stored) {
 }
 
 void IndexFetch::decode(std::size_t number, Bytes stored) {
-  std::unique_ptr<Decoder> decoder = take_decoder();
   try {
+    std::unique_ptr<Decoder> decoder = take_decoder();
     const transport::FileName name = index_file(files_[number].outcome.file.name);
     open_sealed_file(crypto_, repository_version_, name, std::move(stored), decoder->json);
     const std::optional<Id> id = Id::from_hex(name.name);

@@ -27,6 +27,8 @@ Result<TreePtr> decode(const Id& id, const Result<BlobPtr>& blob) {
     return decode_tree(blob.value()->bytes);
   } catch (const Error& error) {
     return Error(error.code(), "tree " + id.short_hex() + ": " + error.what());
+  } catch (const std::exception&) {
+    return Error(Errc::Io, "tree " + id.short_hex() + ": there is no memory to decode it");
   }
 }
 
