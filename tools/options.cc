@@ -30,6 +30,14 @@ std::uint32_t parse_owner(const std::string& text) {
   return static_cast<std::uint32_t>(parse_number(text, 0, std::numeric_limits<std::uint32_t>::max() - 1));
 }
 
+// A shorter quiet would cut off what a copying program is about to continue.
+std::optional<std::chrono::milliseconds> parse_quiet(const std::string& text) {
+  constexpr std::chrono::milliseconds kLeast{100};
+  const auto quiet = parse_duration(text);
+  if (quiet && *quiet < kLeast) throw Error(Errc::Usage, "'" + text + "' is too short; the least is 100ms");
+  return quiet;
+}
+
 // What an option does. `value` is empty for options that take none.
 using Apply = void (*)(Options&, const std::string& value, const Context&);
 
@@ -103,7 +111,7 @@ constexpr auto kRows = std::to_array<OptionRow>({
     {{"debug", "", "with -f, print every request of the kernel on stderr"},
      [](Options& o, const std::string&, const Context&) { o.debug = true; }},
     {{"commit-after", "TIME", "make a snapshot of new/ after so much quiet, or never (30s)"},
-     [](Options& o, const std::string& v, const Context&) { o.commit.after = parse_duration(v); }},
+     [](Options& o, const std::string& v, const Context&) { o.commit.after = parse_quiet(v); }},
     {{"commit-host", "HOST", "the host name of snapshots made from new/"},
      [](Options& o, const std::string& v, const Context&) { o.commit.host = v; }},
     {{"commit-tag", "TAG", "a tag of snapshots made from new/ (repeatable)"},

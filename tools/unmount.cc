@@ -32,6 +32,9 @@ constexpr std::chrono::milliseconds kAskEvery{100};
 // A file may still have been open at the first.
 constexpr unsigned kMostCommits = 3;
 
+// What the kernel says of a mount whose program is gone, or goes while it is asked.
+bool is_dead(int error) { return error == ENOTCONN || error == ECONNABORTED; }
+
 std::string reason(int error) { return std::generic_category().message(error); }
 
 // One line on the terminal, written over again and again.
@@ -93,11 +96,10 @@ class Unmounter {
     const std::string folder = options_.mountpoint + "/new";
     const UniqueFd top(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     fs::CommitProgress progress;
-    if (!top || ::ioctl(top.get(), fs::kControlProgress, &progress) != 0)
-      return std::nullopt;  // read-only or dead
+    if (!top || ::ioctl(top.get(), fs::kControlProgress, &progress) != 0) return nobody_to_ask(errno);
     process_ = UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, progress.pid, 0)));
     if (::ioctl(top.get(), fs::kControlCommit) != 0) {
-      return Error(Errc::Io, "cannot commit what is in " + folder + ": " + reason(errno));
+      return stopped_answering(errno);
     }
     ProgressLine line;
     unsigned commits = 1;
@@ -124,24 +126,47 @@ class Unmounter {
       line.show(progress);
       ::poll(nullptr, 0, static_cast<int>(kAskEvery.count()));
     }
-    return Error(Errc::Io,
-                 "the mount stopped answering; what it could not commit is kept for the next mount");
+    return stopped_answering(errno);
+  }
+
+  std::optional<Error> nobody_to_ask(int error) {
+    if (error == ENOENT || error == ENOTDIR || error == ENOTTY) return std::nullopt;  // read-only
+    dead_ = is_dead(error);
+    if (dead_) {
+      return Error(Errc::Unavailable,
+                   "unmounted, but its program had ended before: what it had not committed "
+                   "is kept for the next mount");
+    }
+    std::string why = reason(error);
+    if (error == EACCES) why += " (only who mounted it may look inside)";
+    return Error(Errc::Denied, "unmounted, but whether all is durable could not be asked: " + why +
+                                   "; its program goes on committing");
+  }
+  Error stopped_answering(int error) {
+    dead_ = is_dead(error);
+    return {Errc::Io, "the mount stopped answering (" + reason(error) +
+                          "); what it could not commit is kept for the next mount"};
   }
 
   void detach() const {
-    const int flags = UMOUNT_NOFOLLOW | (options_.lazy ? MNT_DETACH : 0) | (options_.force ? MNT_FORCE : 0);
+    // Who still has something open in a dead mount can do nothing with it.
+    const bool lazy = options_.lazy || dead_;
+    const int flags = UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0) | (options_.force ? MNT_FORCE : 0);
     if (::umount2(options_.mountpoint.c_str(), flags) == 0) return;
     const int error = errno;
-    if (error == EPERM && detach_as_user()) return;
-    throw Error(Errc::Io, "cannot unmount " + options_.mountpoint + ": " + reason(error));
+    if (error == EPERM && detach_as_user(lazy)) return;
+    std::string why = reason(error);
+    if (error == EPERM) why += " (only root and who mounted it may)";
+    if (error == EBUSY) why += " (a program has files open or stands in it; see lsof, or umount -l)";
+    throw Error(Errc::Io, "cannot unmount " + options_.mountpoint + ": " + why);
   }
 
   // FUSE's own helper may unmount what its user mounted.
-  bool detach_as_user() const {
+  bool detach_as_user(bool lazy) const {
     const pid_t child = ::fork();
     if (child == 0) {
-      const char* lazy = options_.lazy ? "-z" : "-q";
-      ::execlp("fusermount3", "fusermount3", "-u", lazy, "--", options_.mountpoint.c_str(), nullptr);
+      ::execlp("fusermount3", "fusermount3", "-u", lazy ? "-z" : "-q", "--", options_.mountpoint.c_str(),
+               nullptr);
       ::_exit(127);
     }
     int status = 0;
@@ -161,7 +186,8 @@ class Unmounter {
 
   const UmountOptions& options_;
   std::optional<SteadyTime> deadline_;
-  UniqueFd process_;  // a pidfd of the mount's process
+  bool dead_ = false;  // no program answers for the mount
+  UniqueFd process_;   // a pidfd of the mount's process
 };
 
 }  // namespace

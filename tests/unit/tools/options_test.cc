@@ -117,6 +117,13 @@ TEST(Options, ResourcesAndOwnersAreRead) {
 
 TEST(Options, NoCacheMeansNoFolder) { EXPECT_EQ(with("cache-dir=/c,no-cache").cache_dir, ""); }
 
+TEST(Options, QuietIsAtLeastATenthOfASecond) {
+  EXPECT_EQ(with("commit-after=100ms").commit.after, 100ms);
+  for (const char* value : {"99ms", "0"}) {
+    EXPECT_THROW(with(std::string("commit-after=") + value), Error) << value;
+  }
+}
+
 TEST(Options, TheWritePathHasItsOwn) {
   const Options options =
       with("init,commit-after=never,commit-host=h,commit-tag=a,commit-tag=b,commit-partial,state-dir=/s");

@@ -1,9 +1,16 @@
 // SPDX-License-Identifier: MIT
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/mount.h>
+
+#include <string>
 
 #include "base/error.h"
+#include "base/unique_fd.h"
+#include "support/temporary_folder.h"
 #include "tools/mount_table.h"
 #include "tools/umount_options.h"
+#include "tools/unmount.h"
 
 namespace restic::tools {
 namespace {
@@ -51,6 +58,28 @@ TEST(MountTable, KnowsOurMountsByTypeAndPlace) {
 }
 
 TEST(MountTable, SaysSoWhenNothingOfOursIsMounted) { EXPECT_THROW(find_mount("/proc"), Error); }
+
+// A mount of our type that no program answers for, in use.
+TEST(Unmount, AMountWhoseProgramDiedIsUnmountedEvenWhileItIsInUse) {
+  const test::TemporaryFolder folder;
+  const std::string mountpoint = folder.path();
+  UniqueFd program(::open("/dev/fuse", O_RDWR | O_CLOEXEC));
+  ASSERT_TRUE(program);
+  const std::string data = "rootmode=40000,user_id=0,group_id=0,fd=" + std::to_string(program.get());
+  ASSERT_EQ(::mount("test", mountpoint.c_str(), "fuse.restic", 0, data.c_str()), 0) << "this test needs root";
+  const UniqueFd user(::open(mountpoint.c_str(), O_PATH | O_CLOEXEC));
+  program.reset();
+  UmountOptions options;
+  options.mountpoint = mountpoint;
+  try {
+    unmount(options);
+    ADD_FAILURE() << "nobody knows whether all was durable";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Errc::Unavailable) << error.what();
+  }
+  EXPECT_THROW(find_mount(mountpoint), Error);
+  ::umount2(mountpoint.c_str(), MNT_DETACH);
+}
 
 }  // namespace
 }  // namespace restic::tools
