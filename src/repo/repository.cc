@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "repo/repository.h"
 
-#include <future>
 #include <optional>
 #include <string>
 #include <utility>
@@ -16,7 +15,11 @@ namespace restic::repo {
 namespace {
 
 constexpr int kPasswordAttempts = 3;
-const transport::FileName kConfigFile{transport::FileType::Config, ""};
+
+const transport::FileName& the_config() {
+  static const transport::FileName kFile{transport::FileType::Config, ""};
+  return kFile;
+}
 
 SecretKey unlock(const KeyRing& keys, const PasswordSource& source) {
   for (int attempt = 1; attempt <= kPasswordAttempts; ++attempt) {
@@ -29,9 +32,15 @@ SecretKey unlock(const KeyRing& keys, const PasswordSource& source) {
   throw Error(Errc::WrongPassword, "wrong password, or no key file of the repository fits it");
 }
 
-Bytes load_config(transport::Backend& backend) {
+transport::Answer<Bytes> ask_for_config(transport::Backend& backend) {
+  transport::Answer<Bytes> config;
+  backend.load(the_config(), kMaxSmallSealedFile, transport::Urgency::Demand, config.done());
+  return config;
+}
+
+Bytes wait_for_config(transport::Answer<Bytes> config, const transport::Backend& backend) {
   try {
-    return transport::load(backend, kConfigFile, kMaxSmallSealedFile);
+    return config.wait();
   } catch (const Error& error) {
     if (error.code() != Errc::NotFound) throw;
     throw Error(Errc::NotFound,
@@ -42,11 +51,12 @@ Bytes load_config(transport::Backend& backend) {
 // Loads a damaged one once more: the line may be to blame.
 Config open_config(transport::Backend& backend, const Crypto& crypto, Bytes sealed) {
   try {
-    return decode_config(open_sealed_file(crypto, 2, kConfigFile, std::move(sealed)));
+    return decode_config(open_sealed_file(crypto, 2, the_config(), std::move(sealed)));
   } catch (const Error& error) {
     if (error.code() != Errc::Damaged) throw;
   }
-  return decode_config(open_sealed_file(crypto, 2, kConfigFile, load_config(backend)));
+  return decode_config(
+      open_sealed_file(crypto, 2, the_config(), wait_for_config(ask_for_config(backend), backend)));
 }
 
 }  // namespace
@@ -54,15 +64,16 @@ Config open_config(transport::Backend& backend, const Crypto& crypto, Bytes seal
 std::unique_ptr<Repository> Repository::open(transport::Backend& backend, const PasswordSource& password,
                                              const RepositoryOptions& options, CpuPool& pool, Log& log) {
   HeadStart head_start(backend, pool);
-  std::future<Bytes> config_arrives = std::async(std::launch::async, [&] { return load_config(head_start); });
+  const transport::Answer<Bytes> config_arrives = ask_for_config(head_start);
   std::optional<KeyRing> keys;
   std::optional<Error> keys_missing;
   try {
     keys.emplace(backend, options.key_hint, log);
   } catch (const Error& error) {
+    if (error.code() != Errc::NotFound) throw;
     keys_missing = error;
   }
-  Bytes sealed_config = config_arrives.get();  // when both are missing, this says it best
+  Bytes sealed_config = wait_for_config(config_arrives, backend);  // when both are missing, this says it best
   if (keys_missing) throw Error(*keys_missing);
 
   auto crypto = std::make_unique<Crypto>(*unlock(*keys, password));

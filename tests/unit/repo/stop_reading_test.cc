@@ -58,7 +58,8 @@ class StopReadingTest : public testing::Test {
   // Makes the index name a blob in a pack that is not there.
   BlobKey put_lost_blob() {
     const PackedBlob blob = test::packed(1, 0, 100);
-    test::put_index(backend(), made_.repository().crypto(), {{.pack = test::numbered_id(2), .blobs = {blob}}});
+    test::put_index(backend(), made_.repository().crypto(),
+                    {{.pack = test::numbered_id(2), .blobs = {blob}}});
     return blob.key;
   }
 
@@ -77,6 +78,14 @@ TEST_F(StopReadingTest, AnOpeningThatFailsWaitsForNothing) {
     return index_loads++ == 0 ? hang() : fail_with(Errc::Unavailable);
   });
   EXPECT_EQ(end_of(start([&] { made_.open_again(); })), Errc::Unavailable);
+}
+
+TEST_F(StopReadingTest, AnOpeningWithoutKeysDoesNotWaitForTheConfig) {
+  backend().set_hook([](const Call& call) -> Fault {
+    if (call.kind == Call::Kind::List && call.file.type == FileType::Key) return fail_with(Errc::Denied);
+    return call.file.type == FileType::Config ? hang() : Fault{};
+  });
+  EXPECT_EQ(end_of(start([&] { made_.open_again(); })), Errc::Denied);
 }
 
 TEST_F(StopReadingTest, ARefreshOfTheIndexEndsWhileItLists) {
