@@ -22,10 +22,19 @@ using transport::FileType;
 // one takes half as long again for a few percent.
 constexpr int kCompressionLevel = 2;
 
-// What a thread works in from blob to blob.
+// What a thread works in from blob to blob. Larger buffers are rarely needed and not kept, for each thread
+// has its own.
 struct Scratch {
+  static constexpr std::size_t kKept = 3U << 20U;
+
   Bytes compressed;
   Bytes checked;
+
+  void trim() {
+    for (Bytes* const bytes : {&compressed, &checked}) {
+      if (bytes->capacity() > kKept) Bytes().swap(*bytes);
+    }
+  }
 
   static Scratch& of_this_thread() {
     thread_local Scratch scratch;
@@ -43,6 +52,7 @@ bool opens_to(const Crypto& crypto, ByteView sealed, ByteView payload, Bytes& sc
 }
 
 bool decompresses_to(ByteView compressed, ByteView plain, Bytes& scratch) {
+  scratch.clear();  // so that growing copies nothing and takes no more than needed
   scratch.resize(plain.size());
   return decompress_into(compressed, scratch) && equal(scratch, plain);
 }
@@ -225,6 +235,7 @@ Added BlobWriter::pack(const BlobKey& key, ByteView plain) {
     if (!reads_back) fail(gone_wrong(key));
   });
   if (!reads_back) throw Error(gone_wrong(key));
+  scratch.trim();
 
   Added added;
   (key.type == BlobType::Data ? added.data_blobs : added.tree_blobs) = 1;
