@@ -355,8 +355,24 @@ void CacheLog::keep_only(std::span<const Id> ids) {
   rewrite(budget_);
 }
 
+// Leaves as many as fit into a file of that size: those used last and, among those not used yet, the newest.
+// They end up in the order of their use, for at the next mount the place of a record is all that tells of it.
+void CacheLog::keep_last_used(std::vector<Record>& records, std::uint64_t most_bytes) {
+  std::sort(records.begin(), records.end(), [](const Record& left, const Record& right) {
+    return std::pair(left.second.last_used, left.second.offset) >
+           std::pair(right.second.last_used, right.second.offset);
+  });
+  std::uint64_t end = sizeof(FileHeader);
+  const auto left_out = std::find_if(records.begin(), records.end(), [&](const Record& record) {
+    end += sizeof(RecordHeader) + record.second.sealed_size;
+    return end > most_bytes;
+  });
+  records.erase(left_out, records.end());
+  std::reverse(records.begin(), records.end());
+}
+
 void CacheLog::rewrite(std::uint64_t most_bytes) {
-  std::vector<std::pair<LocalSeal::Token, Place>> records;
+  std::vector<Record> records;
   std::shared_ptr<UniqueFd> old_file;
   {
     const std::lock_guard lock(mutex_);
@@ -364,11 +380,7 @@ void CacheLog::rewrite(std::uint64_t most_bytes) {
     records.assign(places_.begin(), places_.end());
     old_file = file_;
   }
-  // The last used and, among those not used yet, the newest.
-  std::sort(records.begin(), records.end(), [](const auto& left, const auto& right) {
-    return std::pair(left.second.last_used, left.second.offset) >
-           std::pair(right.second.last_used, right.second.offset);
-  });
+  keep_last_used(records, most_bytes);
   const std::string temporary = name_ + ".tmp";
   auto new_file = std::make_shared<UniqueFd>(create_file(temporary));
   bool good = static_cast<bool>(*new_file);
@@ -378,7 +390,6 @@ void CacheLog::rewrite(std::uint64_t most_bytes) {
   for (const auto& [token, place] : records) {
     if (!good) break;
     const std::uint64_t size = sizeof(RecordHeader) + place.sealed_size;
-    if (end + size > most_bytes) break;
     record.resize(static_cast<std::size_t>(size));
     const RecordHeader header = make_header(token, place.sealed_size, place.plain_size);
     std::memcpy(record.data(), &header, sizeof header);

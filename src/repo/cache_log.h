@@ -10,6 +10,7 @@
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "base/bytes.h"
@@ -96,6 +97,8 @@ class CacheLog {
   void seal_and_append(const LocalSeal::Token& token, ByteView plain);
   bool append(const LocalSeal::Token& token, ByteView plain, ByteView record);
   void give_back(const UniqueFd& file, std::uint64_t offset, std::uint64_t size);
+  using Record = std::pair<LocalSeal::Token, Place>;
+  static void keep_last_used(std::vector<Record>& records, std::uint64_t most_bytes);
   void rewrite(std::uint64_t most_bytes);
   std::optional<Bytes> read(const LocalSeal::Token& token, const Place& place, const UniqueFd& file) const;
   void stop_writing(const std::string& why);

@@ -49,6 +49,27 @@ TEST_F(CacheLogTest, ASmallerBudgetHoldsAtOnce) {
   EXPECT_FALSE(log->get(numbered_id(0)));
 }
 
+TEST_F(CacheLogTest, WhatWasUsedOutlivesTheRestAlsoAtTheNextMount) {
+  constexpr std::uint64_t kBudget = 100000;  // nearly a hundred records
+  std::uint32_t next = 0;
+  {
+    const auto log = open(kBudget);
+    while (next < 100) {  // it is written anew once
+      log->put(numbered_id(next), numbered_content(next, 1000));
+      ++next;
+      EXPECT_TRUE(log->get(numbered_id(0)));
+    }
+  }
+  const auto log = open(kBudget);
+  while (next < 140) {  // and once more
+    log->put(numbered_id(next), numbered_content(next, 1000));
+    ++next;
+  }
+  EXPECT_TRUE(log->get(numbered_id(0)));
+  EXPECT_TRUE(log->get(numbered_id(139)));
+  EXPECT_FALSE(log->get(numbered_id(30)));
+}
+
 TEST_F(CacheLogTest, WhatACrashLeftOfARewriteIsRemoved) {
   open(1U << 20U)->put(numbered_id(1), numbered_content(1, 1000));
   std::ofstream(path("trees.tmp")) << std::string(1000, 'x');
