@@ -14,8 +14,10 @@
 namespace restic::repo {
 namespace {
 
-// Files opened and not yet read, and trees not yet stored: bounds descriptors and memory.
+// Files opened and not yet read, and trees not yet stored: bounds descriptors and memory. The walk that has
+// come so far goes on when there are few, so that not every file that is done wakes it.
 constexpr std::size_t kMaxJobs = 128;
+constexpr std::size_t kFewJobs = 64;
 
 UniqueFd open_file(int folder_fd, const std::string& name) {
   constexpr int kFlags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
@@ -274,7 +276,8 @@ void ArchiveRun::store_tree(const FolderPtr& folder) {
 // Only the walk waits; what a job begins in turn must go on at once.
 void ArchiveRun::wait_for_room() {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [&] { return jobs_ < kMaxJobs; });
+  if (jobs_ < kMaxJobs) return;
+  changed_.wait(lock, [&] { return jobs_ <= kFewJobs; });
 }
 
 void ArchiveRun::begin_job() {
@@ -286,7 +289,7 @@ void ArchiveRun::begin_job() {
 void ArchiveRun::end_job() {
   const std::lock_guard lock(mutex_);
   --jobs_;
-  changed_.notify_all();
+  if (jobs_ == 0 || jobs_ == kFewJobs) changed_.notify_all();
 }
 
 void ArchiveRun::fail(const Error& error) {
