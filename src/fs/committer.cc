@@ -445,6 +445,7 @@ DropStatus Committer::describe(const Drop& drop) const {
 
 std::vector<DropStatus> Committer::drops() const {
   std::vector<DropStatus> all;
+  const std::lock_guard cutting(cutting_);
   const std::lock_guard lock(mutex_);
   for (const DropPtr& drop : pending_) all.push_back(describe(*drop));
   for (const DropPtr& drop : durable_) all.push_back(describe(*drop));
