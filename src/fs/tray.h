@@ -25,11 +25,11 @@ namespace restic::fs {
 //   NNNNNNNN.open    what `new/` shows
 //     | seal(): renamed; `new/` shows the next tray, which existed before. Found with a later open tray: the
 //     |         rename was cut off, it is sealed then
-//   NNNNNNNN.sealed.BOOT  a drop that waits for its snapshot or is being archived; its files may not be on
-//   the
-//     |         disk yet. BOOT is the run of the machine that it was sealed in: found in another run, the
-//     machine |         went down in between, and files may be incomplete (may_be_incomplete()) |
-//     sync_files(): only when the snapshot takes long or fails
+//   NNNNNNNN.sealed.BOOT
+//     |         a drop that waits for its snapshot or is being archived; its files may not be on the disk
+//     |         yet. BOOT is the run of the machine that it was sealed in: found in another run, the machine
+//     |         went down in between, and files may be incomplete (may_be_incomplete())
+//     | sync_files(): only when the snapshot takes long or fails
 //   NNNNNNNN.sealed  the same with its files on the disk
 //     | keep_snapshot(): all packs and index files are durable; the snapshot file's bytes are written beside
 //     |         the files, synced, renamed to their name. Only then does the snapshot go to the repository:
