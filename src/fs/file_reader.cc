@@ -83,7 +83,7 @@ std::vector<repo::BlobKey> FileReader::ahead(std::uint64_t offset, std::uint64_t
   Readahead::Range range;
   std::size_t passed_from = 0, passed_to = 0;
   {
-    const std::uint64_t room = blobs_.room_ahead();
+    const std::uint64_t room = blobs_.room_ahead() / 2;  // on their way, sealed and plain both take it
     std::lock_guard lock(mutex_);
     range = readahead_.next(offset, size, this->size(), room);
     const std::uint64_t passed = readahead_.passed();

@@ -54,7 +54,7 @@ std::optional<FileWalk::File> FileWalk::next(const CachedTree& cached) {
     }
     ++level.next;
     if (node.type == repo::NodeType::File) {
-      in_vain_ = 0;
+      in_vain_ -= std::min(in_vain_, kWorthOfAFile);
       return File{level.folder.key, position, node};
     }
   }

@@ -18,9 +18,9 @@ class FileWalk {
  public:
   static constexpr std::size_t kMostLevels = 64;   // deeper folders are passed by
   static constexpr std::size_t kMostMissing = 64;  // trees
-  // Entries of folders entered without coming to a file. Few folders can refer to each other so often that no
-  // walk through them would ever end.
-  static constexpr std::size_t kMostInVain = 1U << 18U;
+  // Entries of folders entered, less kWorthOfAFile for each file come to. Few folders can refer to each other
+  // so often that no walk through them would ever end.
+  static constexpr std::size_t kMostInVain = 1U << 18U, kWorthOfAFile = 64;
 
   struct File {
     FolderKey folder;

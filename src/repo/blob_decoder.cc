@@ -59,6 +59,8 @@ Result<BlobPtr> decode_blob(const Crypto& crypto, const PackedBlob& blob, std::s
                             const std::shared_ptr<Bytes>& buffer) {
   try {
     return open_and_verify(crypto, blob, sealed, buffer);
+  } catch (const Error& error) {
+    return error;
   } catch (const std::exception&) {
     return Error(Errc::Io, "there is no memory for its " + std::to_string(blob.plain_size()) + " bytes");
   }

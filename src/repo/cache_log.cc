@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <new>
 #include <system_error>
 #include <utility>
 
@@ -132,7 +133,7 @@ CacheLog::~CacheLog() = default;
 void CacheLog::open() {
   writable_ = lock();
   // What a crash left of a rewrite takes up room that nobody counts.
-  if (writable_) ::unlinkat(folder_, (name_ + ".tmp").c_str(), 0);
+  if (writable_) ::unlinkat(folder_, temporary_name().c_str(), 0);
   if (open_existing()) {
     if (end_ > budget_) rewrite(budget_ - budget_ / 4);  // the budget was larger when it was written
     return;
@@ -180,7 +181,7 @@ bool CacheLog::open_existing() {
 
 // An empty log under that name, which whatever was there before makes room for.
 UniqueFd CacheLog::create_file(const std::string& name) {
-  const std::string temporary = name_ + ".tmp";  // only the holder of the lock makes one
+  const std::string temporary = temporary_name();  // only the holder of the lock makes one
   UniqueFd file(
       ::openat(folder_, temporary.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
   FileHeader header;
@@ -372,6 +373,17 @@ void CacheLog::keep_last_used(std::vector<Record>& records, std::uint64_t most_b
 }
 
 void CacheLog::rewrite(std::uint64_t most_bytes) {
+  try {
+    copy_to_new_file(most_bytes);
+  } catch (const std::bad_alloc&) {
+    ::unlinkat(folder_, temporary_name().c_str(), 0);
+    stop_writing(describe("cannot be written: no memory"));
+    const std::lock_guard lock(mutex_);
+    rewriting_ = false;
+  }
+}
+
+void CacheLog::copy_to_new_file(std::uint64_t most_bytes) {
   std::vector<Record> records;
   std::shared_ptr<UniqueFd> old_file;
   {
@@ -381,7 +393,7 @@ void CacheLog::rewrite(std::uint64_t most_bytes) {
     old_file = file_;
   }
   keep_last_used(records, most_bytes);
-  const std::string temporary = name_ + ".tmp";
+  const std::string temporary = temporary_name();
   auto new_file = std::make_shared<UniqueFd>(create_file(temporary));
   bool good = static_cast<bool>(*new_file);
   Places places;

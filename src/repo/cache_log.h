@@ -100,6 +100,8 @@ class CacheLog {
   using Record = std::pair<LocalSeal::Token, Place>;
   static void keep_last_used(std::vector<Record>& records, std::uint64_t most_bytes);
   void rewrite(std::uint64_t most_bytes);
+  void copy_to_new_file(std::uint64_t most_bytes);  // may run out of memory
+  std::string temporary_name() const { return name_ + ".tmp"; }
   std::optional<Bytes> read(const LocalSeal::Token& token, const Place& place, const UniqueFd& file) const;
   void stop_writing(const std::string& why);
   std::string describe(const std::string& what) const;

@@ -137,8 +137,6 @@ std::shared_ptr<const CompactIndex> IndexLoader::load(const std::shared_ptr<cons
     if (!take_in(fetch.run(advance, stop), collection) || round == kMostRounds) break;
     listed = finish_list(start_list(backend_), stop);
   }
-  if (progress) progress(listed.size(), listed.size());
-
   for (const UnreadableIndexFile& file : collection.unreadable) {
     const bool told = previous && contains_file(previous->unreadable_files(), file.file);
     log_.write(told ? LogLevel::Debug : LogLevel::Error, file.reason);
@@ -148,11 +146,14 @@ std::shared_ptr<const CompactIndex> IndexLoader::load(const std::shared_ptr<cons
     throw Error(Errc::Damaged, "none of the " + std::to_string(listed.size()) +
                                    " index files can be read: " + collection.unreadable.front().reason);
   }
-  if (previous && unchanged(*previous, segments, collection.unreadable)) return previous;
-  auto index =
-      std::make_shared<const CompactIndex>(std::move(segments), std::move(collection.unreadable), pool_);
-  if (cache_ != nullptr && !collection.fetched.empty())
-    cache_->store(std::move(collection.fetched), index->files());
+  auto index = previous;
+  if (!previous || !unchanged(*previous, segments, collection.unreadable)) {
+    index =
+        std::make_shared<const CompactIndex>(std::move(segments), std::move(collection.unreadable), pool_);
+    if (cache_ != nullptr && !collection.fetched.empty())
+      cache_->store(std::move(collection.fetched), index->files());
+  }
+  if (progress) progress(listed.size(), listed.size());
   return index;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "repo/log_index_cache.h"
 
+#include <new>
 #include <utility>
 
 namespace restic::repo {
@@ -50,7 +51,10 @@ void LogIndexCache::write_on() {
     const std::vector<Id> files = std::exchange(files_, {});
     lock.unlock();
     for (const IndexSegmentPtr& segment : added) log_->put(segment->file(), segment->block());
-    log_->keep_only(files);
+    try {
+      log_->keep_only(files);
+    } catch (const std::bad_alloc&) {  // what is superfluous stays until the next time
+    }
     lock.lock();
   }
 }

@@ -72,8 +72,7 @@ class Repository {
   virtual SnapshotList snapshots_at_open() { return snapshots(); }
 
   // Whoever waits in tree(), snapshots(), refresh_index() or for a blob gets Cancelled soon, and so does
-  // whoever comes later.
-  // For writers all goes on. Does not block.
+  // whoever comes later. For writers all goes on. Does not block.
   virtual void stop_reading() = 0;
 
   virtual BlobReader& blobs() = 0;

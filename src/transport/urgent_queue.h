@@ -9,7 +9,8 @@
 
 namespace restic::transport {
 
-// First in, first out, Demand before Ahead. Not thread-safe: its owner locks.
+// First in, first out, Demand before Ahead; but where both wait every fourth is Ahead, for somebody may have
+// come to need it meanwhile. Not thread-safe: its owner locks.
 template <class T>
 class UrgentQueue {
  public:
@@ -23,12 +24,17 @@ class UrgentQueue {
     std::deque<T>& from = first();
     T item = std::move(from.front());
     from.pop_front();
+    ++popped_;
     return item;
   }
 
  private:
-  std::deque<T>& first() noexcept { return demand_.empty() ? ahead_ : demand_; }
+  std::deque<T>& first() noexcept {
+    const bool ahead = demand_.empty() || (!ahead_.empty() && popped_ % 4 == 3);
+    return ahead ? ahead_ : demand_;
+  }
 
+  std::size_t popped_ = 0;
   std::deque<T> demand_;
   std::deque<T> ahead_;
 };

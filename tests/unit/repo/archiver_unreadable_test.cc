@@ -117,12 +117,14 @@ TEST_F(ArchiverUnreadableTest, AWholeSnapshotIsNotMadeThen) {
 }
 
 TEST_F(ArchiverUnreadableTest, TooManyOpenFilesFailAPartialTryToo) {
+  archive(true);  // a sanitizer opens files, too, when it meets a class for the first time
+  const auto before = made_.backend().names(transport::FileType::Snapshot);
   {
     const FewDescriptors one_more(1);  // enough to open a folder in the first, not to list it
     EXPECT_THROW(archive(true), Error);
   }
   EXPECT_EQ(progress_->files_unreadable, 0U);
-  EXPECT_TRUE(made_.backend().names(transport::FileType::Snapshot).empty());
+  EXPECT_EQ(made_.backend().names(transport::FileType::Snapshot), before);
   EXPECT_THAT(names(archive(true).tree), testing::ElementsAre("closed", "closed/file", "folder",
                                                               "folder/closed file", "folder/open file"));
 }
