@@ -27,6 +27,16 @@ std::size_t node_fd_budget() {
   return std::clamp<std::size_t>(limit.rlim_cur / 4, 64, 16384);
 }
 
+// A tray with nothing of the user's in it; what cannot be removed harms nobody.
+void remove_unneeded(Tray& tray, Log& log) {
+  try {
+    tray.finish();
+    tray.remove();
+  } catch (const Error& error) {
+    log.warning(std::string("the next mount clears what is left of a commit: ") + error.what());
+  }
+}
+
 }  // namespace
 
 // Not done inside an operation: the kernel may hold a folder's lock until that operation is answered.
@@ -215,12 +225,7 @@ bool Staging::put_back_open_files() {
     const std::lock_guard lock(mutex_);
     unneeded = std::move(next_);
   }
-  try {
-    unneeded->finish();
-    unneeded->remove();
-  } catch (const Error& error) {
-    log_.warning(std::string("the next mount clears what is left of a commit that failed: ") + error.what());
-  }
+  remove_unneeded(*unneeded, log_);
   return true;
 }
 
@@ -236,8 +241,11 @@ std::unique_ptr<Tray> Staging::try_to_seal() {
   const std::shared_ptr<TrayGate> next_gate = nodes_.gate(next_top_);
   gate->hold();
   next_gate->hold();
+  bool nothing = false;
   try {
     carry_over_open_files();
+    // Asked while a failure can still be undone: behind the swap it would leave the drop in no list.
+    nothing = tray_->empty();
     tray_->seal();
   } catch (const Error&) {
     // Who came to the next gate meanwhile goes to the one that the file belongs to now.
@@ -257,9 +265,8 @@ std::unique_ptr<Tray> Staging::try_to_seal() {
   next_gate->reopen();
   gate->seal();
   tell_kernel();
-  if (!sealed->empty()) return sealed;
-  sealed->finish();
-  sealed->remove();
+  if (!nothing) return sealed;
+  remove_unneeded(*sealed, log_);
   return nullptr;
 }
 

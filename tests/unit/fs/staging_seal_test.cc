@@ -162,6 +162,18 @@ TEST_F(StagingSealTest, ACommitThatFailsLeavesEverythingInNewAndOpenFilesToTheir
   EXPECT_EQ(get("folder/growing"), "one two three");
 }
 
+TEST_F(StagingSealTest, AnEmptyTrayThatCannotBeRemovedFailsNoCommit) {
+  mount();
+  UniqueFd open(::open(in_new("growing").c_str(), O_WRONLY | O_CREAT, 0600));
+  ASSERT_EQ(::write(open.get(), "text", 4), 4);
+  stdfs::create_directories(trays() / "00000001.done" / "in the way");
+  EXPECT_EQ(sync_new(), 0);
+  EXPECT_EQ(maker_.tries(), 0U);
+  open.reset();
+  EXPECT_EQ(sync_new(), 0);
+  EXPECT_EQ(maker_.drops().at(0).files.at("growing"), "text");
+}
+
 // A file system of 3 MiB at a path.
 class SmallDisk {
  public:
