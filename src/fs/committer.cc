@@ -222,14 +222,22 @@ bool Committer::finish() {
 }
 
 void Committer::keep_for_the_next_mount() {
-  try {
-    for (const DropPtr& drop : pending_) {
-      if (!drop->tray->on_disk()) drop->tray->sync_files();
+  const auto try_to = [this](const auto& sync) {
+    try {
+      sync();
+    } catch (const Error& error) {
+      log_.error(std::string("what is kept for the next mount is not safe from a power cut: ") +
+                 error.what());
     }
-    if (!staging_.empty()) store_.sync();
-  } catch (const Error& error) {
-    log_.error(std::string("what is kept for the next mount is not safe from a power cut: ") + error.what());
+  };
+  for (const DropPtr& drop : pending_) {
+    try_to([&] {
+      if (!drop->tray->on_disk()) drop->tray->sync_files();
+    });
   }
+  try_to([this] {
+    if (!staging_.empty()) store_.sync();
+  });
 }
 
 void Committer::sync_disk() const {

@@ -164,7 +164,13 @@ void Tray::change_state(State state, const std::string& unsynced_in) {
 void Tray::seal() { change_state(State::Sealed, boot_id()); }
 
 void Tray::sync_files() {
-  sync_disk(files_.get());
+  if (sync_failure_) throw Error(*sync_failure_);
+  try {
+    sync_disk(files_.get());
+  } catch (const Error& error) {
+    sync_failure_ = error;
+    throw;
+  }
   change_state(state_, "");
 }
 

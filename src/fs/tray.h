@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/bytes.h"
+#include "base/error.h"
 #include "base/unique_fd.h"
 #include "repo/id.h"
 
@@ -66,7 +67,8 @@ class Tray {
   bool empty() const;  // nothing in files/ that a snapshot could hold
 
   void seal();
-  // Makes the files themselves durable, and says so in the folder's name. For a sealed tray.
+  // Makes the files themselves durable, and says so in the folder's name. For a sealed tray. The kernel tells
+  // of a write that failed only once: after a failure it fails again each time, and the name stays.
   void sync_files();
   // Whether sync_files() is not needed.
   bool on_disk() const { return unsynced_in_.empty() || may_be_incomplete_; }
@@ -89,6 +91,7 @@ class Tray {
   State state_;
   std::string unsynced_in_;  // boot id; empty: the name has none
   bool may_be_incomplete_ = false;
+  std::optional<Error> sync_failure_;
   UniqueFd folder_;
   UniqueFd files_;
 };

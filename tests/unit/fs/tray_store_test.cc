@@ -158,6 +158,21 @@ TEST_F(TrayStoreTest, ASealedTrayTellsWhetherItsFilesAreOnTheDisk) {
   EXPECT_TRUE(stdfs::exists(trays() / "00000001.sealed"));
 }
 
+TEST_F(TrayStoreTest, ATrayWhoseFilesOnceFailedToReachTheDiskNeverSaysThatTheyDid) {
+  TrayStore first = store();
+  const auto tray = first.take_open();
+  const auto next = first.make_next(*tray);
+  tray->seal();
+  const UniqueFd files(::dup(tray->files()));
+  const UniqueFd not_to_be_synced(::open(folder_.path().c_str(), O_PATH));
+  ASSERT_GE(::dup2(not_to_be_synced.get(), tray->files()), 0);
+  EXPECT_THROW(tray->sync_files(), Error);
+  ASSERT_GE(::dup2(files.get(), tray->files()), 0);
+  EXPECT_THROW(tray->sync_files(), Error);
+  EXPECT_FALSE(tray->on_disk());
+  EXPECT_TRUE(stdfs::exists(trays() / ("00000001.sealed." + boot_id())));
+}
+
 TEST_F(TrayStoreTest, ADropThatWasNotOnTheDiskWhenTheMachineWentDownIsNamedAndKept) {
   {
     TrayStore first = store();
