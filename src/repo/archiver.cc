@@ -213,8 +213,10 @@ Snapshot Archiver::Impl::store_all(int folder_fd, const ArchiveOptions& archive_
 std::optional<Snapshot> Archiver::Impl::find_earlier(const Bytes& kept, const std::stop_token& stop) {
   std::optional<Snapshot> earlier = find_kept_snapshot(repository, kept);
   if (!earlier) return std::nullopt;
-  repository.refresh_index();
-  if (has_everything(repository, *repository.index(), earlier->tree, stop)) return earlier;
+  repository.refresh_index_to_write();
+  if (has_everything(repository, *repository.index(), earlier->tree, Unreadable::Missing, stop)) {
+    return earlier;
+  }
   repository.log().warning("snapshot " + earlier->id.short_hex() +
                            " was written, but not all of it is stored");
   return std::nullopt;
@@ -227,8 +229,10 @@ std::optional<Snapshot> Archiver::Impl::write_earlier(const Bytes& kept, Archive
   std::optional<Snapshot> earlier = open_kept_snapshot(repository, kept);
   if (!earlier) return std::nullopt;
   const WriteSessions::Lease lease = sessions.lease();
-  repository.refresh_index();  // the session may be older than what an earlier try stored
-  if (!has_everything(repository, *repository.index(), earlier->tree, stop)) return std::nullopt;
+  repository.refresh_index_to_write();  // the session may be older than what an earlier try stored
+  if (!has_everything(repository, *repository.index(), earlier->tree, Unreadable::Failure, stop)) {
+    return std::nullopt;
+  }
   save_snapshot(repository, lease, std::make_shared<const Bytes>(kept));
   progress.files_done = progress.files_total.load();
   progress.bytes_done = progress.bytes_total.load();

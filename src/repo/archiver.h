@@ -47,8 +47,9 @@ struct ArchiveOptions {
   // repository already, with all it refers to, it is returned and nothing is written. Else those very bytes
   // are written if all they refer to is still in the repository, without a look at the files. Otherwise (a
   // prune came between) everything is stored again as needed, and those bytes are written if they name the
-  // same tree; if not, a new snapshot is made, with a new call of `before_snapshot`. Bytes that do not open
-  // count as none. Both may be empty.
+  // same tree; if not, a new snapshot is made, with a new call of `before_snapshot`. Fails with Damaged while
+  // the index names a tree of theirs that cannot be read: storing again would not mend that. Bytes that do
+  // not open count as none. Both may be empty.
   std::function<void(const Id& id, ByteView stored)> before_snapshot;
   Bytes earlier_snapshot;
 };

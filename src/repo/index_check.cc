@@ -2,7 +2,6 @@
 #include "repo/index_check.h"
 
 #include <algorithm>
-#include <future>
 #include <memory>
 #include <string>
 #include <unordered_set>
@@ -13,9 +12,12 @@
 #include "repo/crypto.h"
 #include "repo/fetch_plan.h"
 #include "repo/tree.h"
+#include "transport/blocking.h"
 
 namespace restic::repo {
 namespace {
+
+using transport::Answer;
 
 // Trees in one round of requests, and how near each other they are fetched as one.
 constexpr std::size_t kTreesAtOnce = 256;
@@ -25,73 +27,78 @@ constexpr std::size_t kMaxSeen = 1U << 18U;
 
 class IndexCheck {
  public:
-  IndexCheck(Repository& repository, const Index& index, const std::stop_token& stop)
-      : repository_(repository), index_(index), stop_(stop) {}
+  IndexCheck(Repository& repository, const Index& index, Unreadable unreadable, const std::stop_token& stop)
+      : repository_(repository), index_(index), unreadable_(unreadable), stop_(stop) {}
 
   bool run(const Id& root) {
     pending_.push_back(root);
-    while (!pending_.empty()) {
+    // Something missing must not hide what cannot be read.
+    while (!pending_.empty() && (complete_ || unreadable_ == Unreadable::Failure)) {
       // The last found first: that goes deep, so little waits.
       const auto first =
           pending_.end() - static_cast<std::ptrdiff_t>(std::min(pending_.size(), kTreesAtOnce));
       const std::vector<Id> trees(first, pending_.end());
       pending_.erase(first, pending_.end());
-      if (!check(trees)) return false;
+      check(trees);
     }
-    return true;
+    return complete_;
   }
 
  private:
-  bool check(const std::vector<Id>& trees) {
+  void check(const std::vector<Id>& trees) {
     std::vector<BlobPlace> places, copies;
     for (const Id& id : trees) {
       copies.clear();
       index_.locate({BlobType::Tree, id}, copies);
-      if (copies.empty()) return missing(id, "it is not in the index");
-      if (const auto reason = implausible(copies.front().blob)) return missing(id, reason->what());
-      places.push_back(copies.front());
+      if (copies.empty()) {
+        missing(id, "it is not in the index");
+      } else if (const auto reason = implausible(copies.front().blob)) {
+        unreadable(id, copies.front().pack, *reason);
+      } else {
+        places.push_back(copies.front());
+      }
     }
     const std::vector<PlannedRange> ranges = plan_fetch(places, kLimits);
     const std::size_t at_once = std::max(1U, repository_.backend().parallelism());
     for (std::size_t begin = 0; begin < ranges.size(); begin += at_once) {
       if (stop_.stop_requested()) throw Error(Errc::Cancelled, "stopped while looking for what is stored");
-      std::vector<std::future<Result<Bytes>>> loads;
+      std::vector<Answer<Bytes>> loads;
       for (std::size_t i = begin; i < std::min(ranges.size(), begin + at_once); ++i) {
         loads.push_back(load(ranges[i]));
       }
       for (std::size_t i = 0; i < loads.size(); ++i) {
-        if (!check_range(ranges[begin + i], places, loads[i].get())) return false;
+        check_range(ranges[begin + i], places, loads[i]);
       }
     }
-    return true;
   }
 
-  std::future<Result<Bytes>> load(const PlannedRange& range) {
-    auto promise = std::make_shared<std::promise<Result<Bytes>>>();
-    repository_.backend().load_range(
-        {transport::FileType::Pack, range.pack.hex()}, range.range, transport::Urgency::Ahead,
-        [promise](Result<Bytes> result) { promise->set_value(std::move(result)); });
-    return promise->get_future();
+  Answer<Bytes> load(const PlannedRange& range) {
+    Answer<Bytes> answer;
+    repository_.backend().load_range({transport::FileType::Pack, range.pack.hex()}, range.range,
+                                     transport::Urgency::Ahead, answer.done());
+    return answer;
   }
 
-  bool check_range(const PlannedRange& range, const std::vector<BlobPlace>& places, Result<Bytes> loaded) {
-    if (!loaded.ok()) {
-      const Errc code = loaded.error().code();
-      if (code != Errc::NotFound && code != Errc::Damaged) throw Error(loaded.error());
-      return missing(places[range.blobs.front()].blob.key.id, loaded.error().what());
+  void check_range(const PlannedRange& range, const std::vector<BlobPlace>& places, Answer<Bytes>& loaded) {
+    const auto bytes = std::make_shared<Bytes>();
+    try {
+      *bytes = loaded.wait(stop_);
+    } catch (const Error& error) {
+      return unreadable(places[range.blobs.front()].blob.key.id, range.pack, error);
     }
-    const auto bytes = std::make_shared<Bytes>(loaded.take());
     for (const std::size_t position : range.blobs) {
       const PackedBlob& blob = places[position].blob;
       const std::span sealed = std::span(*bytes).subspan(blob.offset - range.range.offset, blob.length);
       const Result<BlobPtr> plain = decode_blob(repository_.crypto(), blob, sealed, bytes);
-      if (!plain.ok()) return missing(blob.key.id, plain.error().what());
-      if (!check_tree(blob.key.id, plain.value()->bytes)) return false;
+      if (plain.ok()) {
+        check_tree(blob.key.id, plain.value()->bytes);
+      } else {
+        unreadable(blob.key.id, range.pack, plain.error());
+      }
     }
-    return true;
   }
 
-  bool check_tree(const Id& id, ByteView blob) {
+  void check_tree(const Id& id, ByteView blob) {
     TreePtr tree;
     try {
       tree = decode_tree(blob);
@@ -103,12 +110,14 @@ class IndexCheck {
       const bool has_content = std::ranges::all_of(node.content, [this](const Id& chunk) {
         return index_.contains({BlobType::Data, chunk});
       });
-      if (!has_content) return missing(id, "not all content of its files is in the index");
+      if (!has_content) missing(id, "not all content of its files is in the index");
       if (node.type != NodeType::Dir) continue;
-      if (!node.subtree) return missing(id, "a folder in it has no tree");
-      if (is_new(*node.subtree)) pending_.push_back(*node.subtree);
+      if (!node.subtree) {
+        missing(id, "a folder in it has no tree");
+      } else if (is_new(*node.subtree)) {
+        pending_.push_back(*node.subtree);
+      }
     }
-    return true;
   }
 
   bool is_new(const Id& tree) {
@@ -116,22 +125,36 @@ class IndexCheck {
     return !seen_.contains(tree);
   }
 
-  bool missing(const Id& tree, const std::string& why) {
+  void missing(const Id& tree, const std::string& why) {
+    if (!std::exchange(complete_, false)) return;
     repository_.log().info("tree " + tree.short_hex() + " has to be stored again: " + why);
-    return false;
+  }
+
+  void unreadable(const Id& tree, const Id& pack, const Error& why) {
+    if (why.code() != Errc::NotFound && why.code() != Errc::Damaged) throw Error(why);
+    if (unreadable_ == Unreadable::Missing) return missing(tree, why.what());
+    const std::string remedy = why.code() == Errc::NotFound
+                                   ? "`restic repair index` (older: `restic rebuild-index`)"
+                                   : "`restic repair packs " + pack.hex() + "`, then `restic repair index`";
+    throw Error(Errc::Damaged, "tree " + tree.short_hex() + " of an earlier try cannot be read (" +
+                                   why.what() + "); the index names a pack that cannot be read, " +
+                                   pack.hex() + ": run " + remedy + "; the drop is kept");
   }
 
   Repository& repository_;
   const Index& index_;
+  const Unreadable unreadable_;
   const std::stop_token stop_;
+  bool complete_ = true;
   std::vector<Id> pending_;
   std::unordered_set<Id, IdHash> seen_;
 };
 
 }  // namespace
 
-bool has_everything(Repository& repository, const Index& index, const Id& tree, const std::stop_token& stop) {
-  return IndexCheck(repository, index, stop).run(tree);
+bool has_everything(Repository& repository, const Index& index, const Id& tree, Unreadable unreadable,
+                    const std::stop_token& stop) {
+  return IndexCheck(repository, index, unreadable, stop).run(tree);
 }
 
 }  // namespace restic::repo

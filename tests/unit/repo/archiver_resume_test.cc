@@ -66,6 +66,28 @@ TEST_F(ArchiverResumeTest, WhatAPruneRemovedIsStoredAgainUnderTheSameSnapshot) {
   EXPECT_EQ(made_.check_consistency(), 1U);
 }
 
+TEST_F(ArchiverResumeTest, NoSnapshotIsWrittenWhileTheIndexNamesPacksThatAreGone) {
+  drop_all(FileType::Pack);
+  try {
+    archive();
+    FAIL() << "it made a snapshot that cannot be read";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Errc::Damaged) << error.what();
+  }
+  EXPECT_TRUE(made_.backend().names(FileType::Snapshot).empty());
+  EXPECT_TRUE(made_.backend().names(FileType::Lock).empty());
+  drop_all(FileType::Index);  // as `restic repair index` does
+  EXPECT_EQ(archive().id, Id::of(first_try_));
+  EXPECT_EQ(made_.check_consistency(), 1U);
+}
+
+TEST_F(ArchiverResumeTest, GoesOnWhenReadersAreToldToStop) {
+  made_.repository().stop_reading();
+  EXPECT_EQ(archive().id, Id::of(first_try_));
+  EXPECT_EQ(archive().id, Id::of(first_try_));  // now the file is there
+  EXPECT_EQ(made_.check_consistency(), 1U);
+}
+
 TEST_F(ArchiverResumeTest, AnOutageWhileLookingFailsTheTryAndChangesNothing) {
   made_.backend().set_hook([](const Call& call) -> Fault {
     return call.kind == Call::Kind::LoadRange ? test::fail_with(Errc::Unavailable) : Fault{};

@@ -3,6 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <future>
+#include <string>
+
 #include "repo/blob_writer.h"
 #include "repo/tree_writer.h"
 #include "support/fake_clock.h"
@@ -36,8 +40,13 @@ class IndexCheckTest : public testing::Test {
     made_.repository().refresh_index();
     return outer;
   }
-  bool check(const Id& tree, const std::stop_token& stop = {}) {
-    return has_everything(made_.repository(), *made_.repository().index(), tree, stop);
+  bool check(const Id& tree, const std::stop_token& stop = {}, Unreadable unreadable = Unreadable::Missing) {
+    return has_everything(made_.repository(), *made_.repository().index(), tree, unreadable, stop);
+  }
+  void drop_packs() {
+    for (const std::string& name : made_.backend().names(transport::FileType::Pack)) {
+      made_.backend().drop({transport::FileType::Pack, name});
+    }
   }
 
   test::MadeRepository made_;
@@ -57,10 +66,24 @@ TEST_F(IndexCheckTest, MissesATree) {
 
 TEST_F(IndexCheckTest, ATreeWhosePackIsGoneIsMissingWhateverTheIndexSays) {
   const Id tree = store(true, true);
-  for (const std::string& name : made_.backend().names(transport::FileType::Pack)) {
-    made_.backend().drop({transport::FileType::Pack, name});
-  }
+  drop_packs();
   EXPECT_FALSE(check(tree));
+}
+
+TEST_F(IndexCheckTest, ATreeWhosePackIsGoneIsAFailureForThoseWhoWouldStoreItAgain) {
+  const Id tree = store(true, true);
+  drop_packs();
+  try {
+    check(tree, {}, Unreadable::Failure);
+    FAIL() << "it passed";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Errc::Damaged);
+    EXPECT_NE(std::string(error.what()).find("restic repair index"), std::string::npos) << error.what();
+  }
+}
+
+TEST_F(IndexCheckTest, WhatIsNotInTheIndexIsNoFailure) {
+  EXPECT_FALSE(check(store(true, false), {}, Unreadable::Failure));
 }
 
 TEST_F(IndexCheckTest, AnOutageIsNoAnswer) {
@@ -76,6 +99,26 @@ TEST_F(IndexCheckTest, StopsWhenAskedTo) {
   std::stop_source stop;
   stop.request_stop();
   EXPECT_THROW(check(tree, stop.get_token()), Error);
+}
+
+TEST_F(IndexCheckTest, StopsWhileTheStorageDoesNotAnswer) {
+  const Id tree = store(true, true);
+  made_.backend().set_hook([](const test::Call& call) -> test::Fault {
+    test::Fault fault;
+    fault.hang = call.kind == test::Call::Kind::LoadRange;
+    return fault;
+  });
+  std::stop_source stop;
+  auto answer = std::async(std::launch::async, [&] { return check(tree, stop.get_token()); });
+  made_.backend().wait_for_hung(1);
+  stop.request_stop();
+  const bool stopped = answer.wait_for(std::chrono::seconds(60)) == std::future_status::ready;
+  EXPECT_TRUE(stopped);
+  if (!stopped) {
+    made_.backend().set_hook({});
+    made_.backend().release_hung();
+  }
+  EXPECT_THROW(answer.get(), Error);
 }
 
 TEST_F(IndexCheckTest, WorksForWritersWhenReadersAreToldToStop) {
