@@ -31,6 +31,11 @@ void UploadQueue::save(transport::FileName file, SharedBytes content, transport:
   start(std::move(job));
 }
 
+std::vector<transport::FileName> UploadQueue::take_strays() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(strays_, {});
+}
+
 // Once the save is on its way nothing here is touched any more: it may be the last, and somebody waits to
 // destroy us.
 void UploadQueue::start(Job job) {
@@ -70,6 +75,8 @@ void UploadQueue::take_back(const transport::FileName& file, const Error& reason
       log_.error(file.path() +
                  " was written too late and cannot be removed; if a prune ran meanwhile, repair the index: " +
                  status.error().what());
+      const std::lock_guard lock(mutex_);
+      strays_.push_back(file);
     }
     ended(reason);
   });

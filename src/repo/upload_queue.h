@@ -6,6 +6,7 @@
 #include <deque>
 #include <functional>
 #include <mutex>
+#include <vector>
 
 #include "base/log.h"
 #include "transport/backend.h"
@@ -28,6 +29,9 @@ class UploadQueue {
   UploadQueue& operator=(const UploadQueue&) = delete;
 
   void save(transport::FileName file, SharedBytes content, transport::StatusDone done);
+  // Index files whose save has ended and that may be in the repository though they were to be removed again.
+  // Hands them over.
+  std::vector<transport::FileName> take_strays();
 
  private:
   struct Job {
@@ -44,8 +48,9 @@ class UploadQueue {
   const std::size_t at_once_;
   std::mutex mutex_;
   std::condition_variable idle_;
-  std::deque<Job> waiting_;  // guarded by mutex_
-  std::size_t running_ = 0;  // guarded by mutex_
+  std::deque<Job> waiting_;                  // guarded by mutex_
+  std::size_t running_ = 0;                  // guarded by mutex_
+  std::vector<transport::FileName> strays_;  // guarded by mutex_
 };
 
 }  // namespace restic::repo

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <future>
+#include <iterator>
 #include <utility>
 
 #include "repo/crypto.h"
@@ -158,6 +159,7 @@ void WriteSessions::run(const std::stop_token& stop) {
 void WriteSessions::open() {
   lock_.acquire();
   try {
+    remove_strays();
     repository_.refresh_index_to_write();
     writer_ = std::make_unique<BlobWriter>(repository_, budget_, clock_, [this]() -> Status {
       if (lock_.usable()) return Unit{};
@@ -168,6 +170,25 @@ void WriteSessions::open() {
     writer_.reset();
     lock_.release();
     throw;
+  }
+}
+
+void WriteSessions::remove_strays() {
+  while (!strays_.empty()) {
+    const FileName& file = strays_.back();
+    try {
+      transport::remove(repository_.backend(), file);
+      repository_.log().warning(file.path() + " is removed, for it was written after its lock was lost");
+    } catch (const Error& error) {
+      if (error.code() != Errc::NotFound) {
+        throw Error(error.code(),
+                    file.path() +
+                        " was written after its lock was lost, and nothing can be written until "
+                        "it is removed: " +
+                        error.what());
+      }
+    }
+    strays_.pop_back();
   }
 }
 
@@ -183,6 +204,7 @@ void WriteSessions::close(Ending ending) noexcept {
   }
   try {
     if (writer_->failure()) without_index_ = writer_->give_up();
+    std::ranges::move(writer_->take_strays(), std::back_inserter(strays_));
   } catch (const std::exception& error) {
     repository_.log().warning(std::string("uploaded packs are forgotten: ") + error.what());
   }

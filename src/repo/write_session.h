@@ -55,8 +55,9 @@ class WriteSessions {
   WriteSessions(const WriteSessions&) = delete;
   WriteSessions& operator=(const WriteSessions&) = delete;
 
-  // Blocks while a session is opened: lock, refreshed index, packs that were left without an index. Throws
-  // what hinders.
+  // Blocks while a session is opened: lock, refreshed index, packs that were left without an index. Index
+  // files that landed after an earlier lock was lost are removed first: a prune may have removed their packs.
+  // Throws what hinders.
   Lease lease();
   // Closes a session that nobody uses and gives the lock back. Blocks. With Finish, packs that are not full
   // are uploaded and everything is indexed; with Abandon only packs already uploaded are.
@@ -73,6 +74,7 @@ class WriteSessions {
   void check_lock() const;
   void run(const std::stop_token& stop);
   void open();
+  void remove_strays();
   void close(Ending ending) noexcept;
   void refresh_lock() noexcept;
   std::vector<PackEntry> still_there(std::vector<PackEntry> packs);
@@ -83,7 +85,9 @@ class WriteSessions {
   const Clock& clock_;
   Lock lock_;                             // used by whoever made the state Busy
   std::vector<PackEntry> without_index_;  // the same
-  std::unique_ptr<BlobWriter> writer_;    // the same; used by lease holders, too
+  // The same: index files written too late that are still to be removed.
+  std::vector<transport::FileName> strays_;
+  std::unique_ptr<BlobWriter> writer_;  // the same; used by lease holders, too
 
   mutable std::mutex mutex_;
   std::condition_variable_any changed_;

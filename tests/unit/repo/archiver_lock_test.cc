@@ -17,9 +17,11 @@ using transport::FileType;
 class ArchiverLockTest : public testing::Test {
  protected:
   // One try that loses its lock while its file of that type is on its way.
-  Errc archive_and_lose_the_lock_at(FileType type, const std::optional<Error>& save_fails_with) {
-    made_.backend().set_hook([&](const Call& call) -> Fault {
+  Errc archive_and_lose_the_lock_at(FileType type, const std::optional<Error>& save_fails_with,
+                                    bool removes_fail = false) {
+    made_.backend().set_hook([&, removes_fail](const Call& call) -> Fault {
       Fault fault;
+      if (removes_fail && is_removal_of(call, type)) return test::fail_with(Errc::Unavailable);
       if (call.kind != Call::Kind::Save || call.file.type != type) return fault;
       clock_.advance(Lock::kUsableFor + 1s);
       fault.fail_after = save_fails_with;
@@ -33,6 +35,9 @@ class ArchiverLockTest : public testing::Test {
     }
     made_.backend().set_hook({});
     throw std::logic_error("it succeeded without a lock");
+  }
+  static bool is_removal_of(const Call& call, FileType type) {
+    return call.kind == Call::Kind::Remove && call.file.type == type;
   }
   void archive() {
     ArchiveOptions options;
@@ -71,6 +76,25 @@ TEST_F(ArchiverLockTest, AnIndexThatArrivesAfterTheLockWasLostIsTakenBack) {
   EXPECT_EQ(archive_and_lose_the_lock_at(FileType::Index, {}), Errc::Locked);
   EXPECT_TRUE(made_.backend().names(FileType::Index).empty());
   EXPECT_TRUE(made_.backend().names(FileType::Snapshot).empty());
+  archive();
+  EXPECT_EQ(made_.check_consistency(), 1U);
+}
+
+TEST_F(ArchiverLockTest, AnIndexThatCouldNotBeTakenBackIsRemovedBeforeAnythingElseIsWritten) {
+  folder_.file("file", "content");
+  EXPECT_EQ(archive_and_lose_the_lock_at(FileType::Index, {}, true), Errc::Locked);
+  ASSERT_EQ(made_.backend().names(FileType::Index).size(), 1U);
+  // Meanwhile a prune that did not know of it removes its packs.
+  for (const std::string& name : made_.backend().names(FileType::Pack)) {
+    made_.backend().drop({FileType::Pack, name});
+  }
+  made_.backend().set_hook([](const Call& call) -> Fault {
+    return is_removal_of(call, FileType::Index) ? test::fail_with(Errc::Unavailable) : Fault{};
+  });
+  EXPECT_THROW(archive(), Error);
+  EXPECT_TRUE(made_.backend().names(FileType::Snapshot).empty());
+  EXPECT_TRUE(made_.backend().names(FileType::Lock).empty());
+  made_.backend().set_hook({});
   archive();
   EXPECT_EQ(made_.check_consistency(), 1U);
 }
