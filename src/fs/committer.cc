@@ -140,7 +140,8 @@ Committer::Ticket Committer::commit(std::function<void(const Status&)> done) {
     wanted.insert(pending_.begin(), pending_.end());
   }
   changed_.notify_all();
-  if (nobody_waits_) failure = Error(Errc::Cancelled, "the mount ends");
+  const bool ends = nobody_waits_;
+  if (ends) failure = Error(Errc::Cancelled, "the mount ends");
   if (!failure && !wanted.empty()) {
     if (!shown_anew) staging_.show_anew();
     waiters_[ticket] = {std::move(wanted), std::move(done)};
@@ -148,6 +149,7 @@ Committer::Ticket Committer::commit(std::function<void(const Status&)> done) {
   }
   ++answering_;
   lock.unlock();
+  if (ends) sync_disk();
   done(failure ? Status(*failure) : Status(Unit{}));
   answered();
   return ticket;
