@@ -97,7 +97,7 @@ Committer::DropPtr Committer::add(std::unique_ptr<Tray> tray) {
   auto drop = std::make_shared<Drop>();
   drop->name = tray->digits();
   drop->tray = std::move(tray);
-  drop->due = clock_.now();
+  drop->added = drop->due = clock_.now();
   pending_.push_back(drop);
   return drop;
 }
@@ -336,11 +336,35 @@ repo::Snapshot Committer::archive(Drop& drop) {
     store_.reserve().run([&] { tray.keep_snapshot(stored); });
   };
   if (std::optional<Bytes> kept = tray.kept_snapshot()) options.earlier_snapshot = std::move(*kept);
-  std::optional<LateSync> late(std::in_place, tray, options_.sync_after, log_);
+  std::optional<LateSync> late(std::in_place, [this] { return sync_what_takes_long(); });
   repo::Snapshot snapshot = maker_.archive(tray.files(), options, drop.progress, stop_.get_token());
   late.reset();
   store_.reserve().run([&] { tray.finish(); });
   return snapshot;
+}
+
+// Called while a drop is archived, by another thread than the committer's. It touches that drop's tray only
+// as a tray allows; the other drops stay in the list and their trays are left alone until this thread has
+// ended.
+std::chrono::milliseconds Committer::sync_what_takes_long() {
+  DropPtr late;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto next =
+        std::ranges::find_if(pending_, [](const DropPtr& drop) { return !drop->tried_to_sync; });
+    if (next == pending_.end()) return options_.sync_after;
+    const Clock::Instant due = (*next)->added + options_.sync_after;
+    const Clock::Instant now = clock_.now();
+    if (now < due) return std::chrono::ceil<std::chrono::milliseconds>(due - now);
+    late = *next;
+    late->tried_to_sync = true;
+  }
+  try {
+    if (!late->tray->on_disk()) late->tray->sync_files();
+  } catch (const Error& error) {
+    log_.warning("drop " + late->name + " is not safe from a power cut: " + error.what());
+  }
+  return std::chrono::milliseconds(0);
 }
 
 void Committer::succeed(const DropPtr& drop, const repo::Snapshot& snapshot) {

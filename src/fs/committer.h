@@ -30,7 +30,8 @@ struct CommitterOptions {
   repo::ArchiveOptions snapshot;
   std::chrono::milliseconds first_retry{std::chrono::seconds(1)};  // doubled after each failure
   std::chrono::milliseconds last_retry{std::chrono::minutes(5)};
-  // A drop that is not a snapshot after so long is written to the local disk.
+  // A drop that is not a snapshot after so long is written to the local disk, also one that waits for
+  // another.
   std::chrono::milliseconds sync_after{std::chrono::seconds(10)};
 };
 
@@ -86,11 +87,13 @@ class Committer final : public CommitService {
     std::string name;
     State state = State::Waiting;
     repo::ArchiveProgress progress;
+    Clock::Instant added{0};
     Clock::Instant due{0};
     Clock::Instant began{0}, ended{0};
     std::chrono::milliseconds retry_after{0};
     std::string error;
-    bool tried_last = false;  // its one try after the unmount was made
+    bool tried_to_sync = false;  // because it took long
+    bool tried_last = false;     // its one try after the unmount was made
     std::optional<repo::Id> snapshot;
   };
   using DropPtr = std::shared_ptr<Drop>;
@@ -104,6 +107,7 @@ class Committer final : public CommitService {
   DropPtr next_due() const;
   void wait(std::unique_lock<std::mutex>& lock);
   repo::Snapshot archive(Drop& drop);
+  std::chrono::milliseconds sync_what_takes_long();
   void succeed(const DropPtr& drop, const repo::Snapshot& snapshot);
   void fail(const DropPtr& drop, Error error);
   void answer(const DropPtr& drop, const Status& result);

@@ -1,16 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "fs/late_sync.h"
 
-#include <string>
-
-#include "base/error.h"
+#include <utility>
 
 namespace restic::fs {
 
-LateSync::LateSync(Tray& tray, std::chrono::milliseconds patience, Log& log)
-    : tray_(tray), patience_(patience), log_(log) {
-  if (!tray_.on_disk()) thread_ = std::thread([this] { run(); });
-}
+LateSync::LateSync(Step step) : step_(std::move(step)), thread_([this] { run(); }) {}
 
 LateSync::~LateSync() {
   {
@@ -18,18 +13,16 @@ LateSync::~LateSync() {
     over_ = true;
     changed_.notify_all();
   }
-  if (thread_.joinable()) thread_.join();
+  thread_.join();
 }
 
 void LateSync::run() {
-  {
-    std::unique_lock lock(mutex_);
-    if (changed_.wait_for(lock, patience_, [this] { return over_; })) return;
-  }
-  try {
-    tray_.sync_files();
-  } catch (const Error& error) {
-    log_.warning(std::string("a drop that is being uploaded is not safe from a power cut: ") + error.what());
+  std::unique_lock lock(mutex_);
+  while (!over_) {
+    lock.unlock();
+    const std::chrono::milliseconds pause = step_();
+    lock.lock();
+    changed_.wait_for(lock, pause, [this] { return over_; });
   }
 }
 

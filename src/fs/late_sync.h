@@ -3,21 +3,22 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <functional>
 #include <mutex>
 #include <thread>
 
-#include "base/log.h"
-#include "fs/tray.h"
-
 namespace restic::fs {
 
-// Lives while a drop is being archived. When that takes longer than `patience`, the drop's files are written
-// to the local disk, once, so that a power cut does not cost them; a drop that is durable in the repository
-// sooner never waits for the disk. A failure is logged only. One thread of its own, at most.
+// Lives while a drop is being archived, which may take long, and has what takes long written to the local
+// disk meanwhile, so that a power cut does not cost it. One thread of its own.
 class LateSync {
  public:
-  LateSync(Tray& tray, std::chrono::milliseconds patience, Log& log);
-  // Blocks on the local disk when the sync is under way.
+  // Writes at most one drop and says after how long it wants to be called again. Called by the thread, at
+  // once for the first time; it throws nothing.
+  using Step = std::function<std::chrono::milliseconds()>;
+
+  explicit LateSync(Step step);
+  // Blocks until the step under way has returned; there is none afterwards.
   ~LateSync();
   LateSync(const LateSync&) = delete;
   LateSync& operator=(const LateSync&) = delete;
@@ -25,9 +26,7 @@ class LateSync {
  private:
   void run();
 
-  Tray& tray_;
-  const std::chrono::milliseconds patience_;
-  Log& log_;
+  const Step step_;
   std::mutex mutex_;
   std::condition_variable changed_;
   bool over_ = false;

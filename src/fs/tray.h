@@ -41,8 +41,8 @@ namespace restic::fs {
 //
 // A rename counts once trays/ is synced; each step syncs it before the next begins. A power cut therefore
 // finds the state before or after a step, never a mixture. All methods block on the local disk, throw
-// Error{Io, Full}, and are called by one thread at a time, except that another may be in sync_files() while
-// the snapshot is read or kept.
+// Error{Io, Full}, and are called by one thread at a time, except that another may be in on_disk() and
+// sync_files() while the snapshot is read or kept.
 class Tray {
  public:
   enum class State { Open, Sealed, Done };

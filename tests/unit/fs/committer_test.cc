@@ -62,6 +62,22 @@ TEST_F(CommitterTest, ADropThatTakesLongGoesToTheLocalDisk) {
   EXPECT_EQ(syncing.get(), 0);
 }
 
+TEST_F(CommitterTest, ADropThatWaitsLongForAnotherGoesToTheLocalDisk) {
+  CommitterOptions options;
+  options.sync_after = 1ms;
+  mount(options);
+  maker_.hold();
+  put("first", "1");
+  life_->committer().commit([](const Status&) {});
+  ASSERT_TRUE(maker_.wait_for_tries(1));
+  put("second", "2");
+  life_->committer().commit([](const Status&) {});
+  EXPECT_TRUE(soon([&] { return stdfs::exists(trays() / "00000002.sealed"); }));
+  EXPECT_EQ(maker_.tries(), 1U);
+  maker_.let_go();
+  EXPECT_TRUE(maker_.wait_for_drops(2));
+}
+
 TEST_F(CommitterTest, WhoIsToldOfAFailureHasTheDropOnTheLocalDisk) {
   CommitterOptions options;
   options.first_retry = options.last_retry = 1h;
