@@ -86,6 +86,18 @@ std::string status(const Options& options, repo::Repository& repository, const f
   return fs::status_text(options.repository, repository, vfs, log, &facts);
 }
 
+// At its end a signal does nothing any more, whatever it did, so that what it used can go.
+class SignalsEnd {
+ public:
+  explicit SignalsEnd(StopSignals& signals) : signals_(signals) {}
+  ~SignalsEnd() { signals_.redirect(nullptr); }
+  SignalsEnd(const SignalsEnd&) = delete;
+  SignalsEnd& operator=(const SignalsEnd&) = delete;
+
+ private:
+  StopSignals& signals_;
+};
+
 }  // namespace
 
 void serve_repository(const Options& options, std::optional<std::string> password, Startup& startup,
@@ -107,6 +119,7 @@ void serve_repository(const Options& options, std::optional<std::string> passwor
   if (!options.read_only) drag_in = std::make_unique<DragIn>(options, *repository, vfs, log);
   vfs.add_text_file({".status", [&] { return status(options, *repository, vfs, log, drag_in.get()); }});
   fs::Session session(vfs, drag_in ? &drag_in->branch() : nullptr, session_options(options), log);
+  const SignalsEnd signals_end(signals);
   signals.redirect([&session] { session.stop(); });
   session.mount();
   if (drag_in) drag_in->committer().start();
@@ -123,7 +136,6 @@ void serve_repository(const Options& options, std::optional<std::string> passwor
   // What is not durable yet is committed now; another signal leaves it to the next mount.
   signals.redirect(drag_in ? std::function<void()>([&drag_in] { drag_in->committer().leave(); }) : nullptr);
   if (drag_in && !failure) drag_in->committer().finish();
-  signals.redirect(nullptr);
   if (failure) throw Error(*failure);
 }
 
