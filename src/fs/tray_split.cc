@@ -24,6 +24,7 @@ namespace restic::fs {
 namespace {
 
 constexpr const char* kCannotMove = "cannot take a file that is still being written over into the next drop";
+constexpr int kMaxSameName = 1000;
 
 void copy_xattrs(int from, int to) {
   std::vector<char> names(65536);
@@ -95,12 +96,33 @@ class Finder final : public repo::FolderVisitor {
   NamesByFolder found_;
 };
 
+// Like renameat(), but fails with EEXIST where that would replace something.
+int rename_to_free_place(int from, const std::string& name, int to, const std::string& new_name) {
+  const int result = ::renameat2(from, name.c_str(), to, new_name.c_str(), RENAME_NOREPLACE);
+  if (result == 0 || errno != EINVAL) return result;
+  // This file system cannot do that in one step.
+  struct stat status {};
+  if (::fstatat(to, new_name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0) {
+    errno = EEXIST;
+    return -1;
+  }
+  return ::renameat(from, name.c_str(), to, new_name.c_str());
+}
+
+void move_name(int from, int to, const std::string& name) {
+  std::string new_name = name;
+  for (int number = 1; rename_to_free_place(from, name, to, new_name) != 0; ++number) {
+    if (errno != EEXIST || number > kMaxSameName) throw system_error(kCannotMove, errno);
+    new_name = name + "." + std::to_string(number);
+  }
+}
+
 // The folder that the files leave keeps its times.
 void move_names(int from, int to, const std::vector<std::string>& names) {
   struct stat status {};
   if (::fstat(from, &status) != 0) throw system_error(kCannotMove, errno);
   for (const std::string& name : names) {
-    if (::renameat(from, name.c_str(), to, name.c_str()) != 0) throw system_error(kCannotMove, errno);
+    move_name(from, to, name);
   }
   restore_times(from, status);
 }

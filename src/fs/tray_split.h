@@ -9,6 +9,7 @@ namespace restic::fs {
 
 // Both work on two folder trees of one file system, at any depth, with few descriptors. They block on the
 // local disk and throw Error{Io, Full}: what was moved until then stays moved, nothing is lost.
+// Where a name is taken, the file that comes gets another one, "NAME.1" and so on; nothing is replaced.
 
 // Moves the files in `keys`, under all their names, from one tree to the same places in the other, and makes
 // the folders on the way there like those here (owner, mode, times, xattrs). Files without a name stay.

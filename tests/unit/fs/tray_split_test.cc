@@ -87,12 +87,25 @@ TEST_F(TraySplitTest, FoldersMayBeNestedDeeperThanThereAreDescriptors) {
 TEST_F(TraySplitTest, WhatAMoveThatFailedHadTakenOverCanBePutBack) {
   const FileKey first = put("a/first");
   const FileKey second = put("b/second");
-  stdfs::create_directories(to_ / "b/second");  // no file can take this place
+  std::ofstream(to_ / "b") << "no folder can take this place";
   EXPECT_THROW(move({first, second}), Error);
   EXPECT_TRUE(stdfs::exists(to_ / "a/first"));
+  stdfs::remove(to_ / "b");
   move_back(open_folder(AT_FDCWD, to_).get(), open_folder(AT_FDCWD, from_).get());
   EXPECT_TRUE(stdfs::is_regular_file(from_ / "a/first"));
   EXPECT_TRUE(stdfs::is_regular_file(from_ / "b/second"));
+}
+
+TEST_F(TraySplitTest, AFileThatComesReplacesNoneThatHasItsName) {
+  const FileKey wanted = put("a/file");
+  stdfs::create_directories(to_ / "a");
+  std::ofstream(to_ / "a/file") << "was here";
+  std::ofstream(to_ / "a/file.1") << "was here, too";
+  move({wanted});
+  EXPECT_FALSE(stdfs::exists(from_ / "a/file"));
+  EXPECT_EQ(stdfs::file_size(to_ / "a/file"), 8U);
+  EXPECT_EQ(stdfs::file_size(to_ / "a/file.1"), 13U);
+  EXPECT_EQ(key_of(AT_FDCWD, to_ / "a/file.2"), wanted);
 }
 
 }  // namespace
