@@ -18,6 +18,8 @@ namespace {
 // come so far goes on when there are few, so that not every file that is done wakes it.
 constexpr std::size_t kMaxJobs = 128;
 constexpr std::size_t kFewJobs = 64;
+// Entries of one folder that wait for an earlier one: bounds memory where most are known without a job.
+constexpr std::size_t kMaxEntries = 65536;
 
 UniqueFd open_file(int folder_fd, const std::string& name) {
   constexpr int kFlags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
@@ -91,6 +93,7 @@ ArchivedFolder ArchiveRun::run(int folder_fd) {
 
 bool ArchiveRun::enter_folder(int fd, const std::string& name, const std::string& path) {
   wait_for_room();
+  wait_for_entries();
   OwnedNode node;
   try {
     struct stat facts {};
@@ -112,6 +115,7 @@ void ArchiveRun::leave_folder() {
 
 void ArchiveRun::visit(int folder_fd, const std::string& name, const struct stat& facts,
                        const std::string& path) {
+  wait_for_entries();
   if (stop_.stop_requested()) throw Error(Errc::Cancelled, "stopped");
   if (S_ISSOCK(facts.st_mode)) return;
   const std::size_t place = add_place(*folder_);
@@ -232,6 +236,7 @@ void ArchiveRun::complete(const FolderPtr& folder, std::size_t place, std::optio
       }
       folder->entries.pop_front();
       ++folder->written;
+      if (folder->entries.size() == kMaxEntries) fewer_entries_.notify_all();
     }
     whole = folder->listed && folder->entries.empty();
   }
@@ -278,6 +283,13 @@ void ArchiveRun::wait_for_room() {
   std::unique_lock lock(mutex_);
   if (jobs_ < kMaxJobs) return;
   changed_.wait(lock, [&] { return jobs_ <= kFewJobs; });
+}
+
+// Only the walk waits, and before it takes a place: each entry before has its job begun, which the walk does
+// not hold up. A job that fails stops the run.
+void ArchiveRun::wait_for_entries() {
+  std::unique_lock lock(folder_->mutex);
+  fewer_entries_.wait(lock, stop_.get_token(), [&] { return folder_->entries.size() <= kMaxEntries; });
 }
 
 void ArchiveRun::begin_job() {

@@ -82,6 +82,7 @@ class ArchiveRun final : private FolderVisitor {
   void store_tree(const FolderPtr& folder);
 
   void wait_for_room();
+  void wait_for_entries();
   void begin_job();
   void end_job();
   void fail(const Error& error);
@@ -93,6 +94,7 @@ class ArchiveRun final : private FolderVisitor {
   std::stop_source stop_;  // also when the run has failed
   FolderPtr folder_;       // the walk is in; used by the caller's thread only
 
+  std::condition_variable_any fewer_entries_;  // of folder_, with that folder's mutex
   std::mutex mutex_;
   std::condition_variable_any changed_;
   std::size_t jobs_ = 0;  // guarded by mutex_, like the rest
