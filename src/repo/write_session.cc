@@ -180,7 +180,8 @@ void WriteSessions::remove_strays() {
       transport::remove(repository_.backend(), file);
       repository_.log().warning(file.path() + " is removed, for it was written after its lock was lost");
     } catch (const Error& error) {
-      if (error.code() != Errc::NotFound) {
+      // Where nobody may remove anything, no prune has removed what the file names.
+      if (error.code() != Errc::NotFound && error.code() != Errc::Denied) {
         throw Error(error.code(),
                     file.path() +
                         " was written after its lock was lost, and nothing can be written until "
