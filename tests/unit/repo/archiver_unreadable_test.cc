@@ -117,7 +117,14 @@ TEST_F(ArchiverUnreadableTest, AWholeSnapshotIsNotMadeThen) {
 }
 
 TEST_F(ArchiverUnreadableTest, TooManyOpenFilesFailAPartialTryToo) {
-  archive(true);  // a sanitizer opens files, too, when it meets a class for the first time
+  // A sanitizer opens files, too, when it meets a class for the first time.
+  set_modes(0, 0);
+  {
+    const NoPrivileges no_privileges;
+    names(archive(true).tree);
+  }
+  set_modes(0755, 0644);
+  names(archive(true).tree);
   const auto before = made_.backend().names(transport::FileType::Snapshot);
   {
     const FewDescriptors one_more(1);  // enough to open a folder in the first, not to list it
