@@ -24,6 +24,7 @@
 #include "fs/staging.h"
 #include "support/fake_repository.h"
 #include "support/fake_snapshot_maker.h"
+#include "support/mount_watchdog.h"
 #include "support/temporary_folder.h"
 
 namespace restic::test {
@@ -49,9 +50,11 @@ class StagedLife {
     std::promise<void> ready;
     serving_ = std::thread([this, &ready] { session_->run([&ready] { ready.set_value(); }); });
     ready.get_future().wait();
+    watchdog_ = MountWatchdog(mountpoint);
   }
   ~StagedLife() { unmount(); }
   void unmount() {
+    watchdog_ = {};
     if (!serving_.joinable()) return;
     session_->stop();
     serving_.join();
@@ -70,6 +73,7 @@ class StagedLife {
   fs::Committer committer_;
   std::optional<fs::Session> session_;
   std::thread serving_;
+  MountWatchdog watchdog_;
 };
 
 // A mount of a repository in memory with `new/` for real, to work in with system calls.

@@ -28,6 +28,7 @@
 #include "base/unique_fd.h"
 #include "fs/vfs.h"
 #include "support/fake_repository.h"
+#include "support/mount_watchdog.h"
 
 namespace restic::fs {
 namespace {
@@ -90,8 +91,10 @@ class Mounted {
     std::promise<void> ready;
     serving_ = std::thread([this, &ready] { session_->run([&ready] { ready.set_value(); }); });
     ready.get_future().wait();
+    watchdog_ = test::MountWatchdog(path_);
   }
   ~Mounted() {
+    watchdog_ = {};
     session_->stop();
     join();
     session_.reset();
@@ -109,6 +112,7 @@ class Mounted {
   std::string path_;
   std::unique_ptr<Session> session_;
   std::thread serving_;
+  test::MountWatchdog watchdog_;
 };
 
 class SessionTest : public ::testing::Test {

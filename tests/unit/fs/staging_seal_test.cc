@@ -70,6 +70,7 @@ TEST_F(StagingSealTest, NewIsEmptyAtOnceWhileTheDropIsStillOnItsWay) {
   put("first", "1");
   auto syncing = std::async(std::launch::async, [this] { return sync_new(); });
   ASSERT_TRUE(maker_.wait_for_tries(1));
+  life_->staging().wait_until_shown();
   EXPECT_THAT(names(), IsEmpty());
   put("second", "2");
   put("first", "another first");
@@ -92,6 +93,8 @@ TEST_F(StagingSealTest, SyncOfAnEmptyNewWaitsForTheEarlierDropAndShutsNobodyOut)
   const NodeId held = life_->staging().root().node;
   auto second = std::async(std::launch::async, [this] { return sync_new(); });
   EXPECT_TRUE(soon([&] { return life_->staging().root().node != held; }));
+  std::this_thread::sleep_for(100ms);  // the kernel is told right behind that
+  life_->staging().wait_until_shown();
   auto third = std::async(std::launch::async, [this] { put("second", "2"); });
   EXPECT_EQ(third.wait_for(60s), std::future_status::ready);
   EXPECT_EQ(second.wait_for(0s), std::future_status::timeout);
