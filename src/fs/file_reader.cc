@@ -23,6 +23,7 @@ constexpr std::array<std::uint8_t, kZeroChunkSize> kZeros{};
 
 repo::BlobPtr wait_for_blob(repo::BlobSlot& slot, const Interrupted& interrupted) {
   if (slot.ready()) return slot.wait();
+  if (interrupted()) throw Error(Errc::Cancelled, "the read was interrupted");
   struct Waiter {
     std::mutex mutex;
     std::condition_variable turn;
@@ -78,8 +79,8 @@ std::size_t FileReader::blob_at(std::uint64_t offset) const {
   return blob;
 }
 
-// The blobs to fetch ahead of this read; those that a sequential reader has left behind are given up.
-std::vector<repo::BlobKey> FileReader::ahead(std::uint64_t offset, std::uint64_t size) {
+// Asks for what a reader at this place will want next; what a sequential reader has left behind is given up.
+void FileReader::ask_ahead(std::uint64_t offset, std::uint64_t size) {
   Readahead::Range range;
   std::size_t passed_from = 0, passed_to = 0;
   {
@@ -94,14 +95,23 @@ std::vector<repo::BlobKey> FileReader::ahead(std::uint64_t offset, std::uint64_t
     }
   }
   for (std::size_t blob = passed_from; blob < passed_to; ++blob) blobs_.retire(key(blob));
+  if (range.empty()) return;
   std::vector<repo::BlobKey> keys;
-  if (range.empty()) return keys;
+  std::vector<std::size_t> places;
   for (auto blob = static_cast<std::size_t>(std::upper_bound(ends_.begin(), ends_.end(), range.begin) -
                                             ends_.begin());
        blob < ends_.size() && begin_of(blob) < range.end; ++blob) {
-    if (!is_hole(blob)) keys.push_back(key(blob));
+    if (is_hole(blob)) continue;
+    keys.push_back(key(blob));
+    places.push_back(blob);
   }
-  return keys;
+  if (keys.empty()) return;
+  const auto slots = blobs_.request(keys, transport::Urgency::Ahead);
+  const auto refused =
+      static_cast<std::size_t>(std::find(slots.begin(), slots.end(), nullptr) - slots.begin());
+  if (refused == slots.size()) return;
+  std::lock_guard lock(mutex_);
+  readahead_.refused(begin_of(places[refused]));
 }
 
 std::vector<ReadPiece> FileReader::read(std::uint64_t offset, std::size_t size,
@@ -130,8 +140,7 @@ std::vector<ReadPiece> FileReader::read(std::uint64_t offset, std::size_t size,
   // Two calls: what nobody waits for yet must not go before what another reader waits for.
   std::vector<repo::BlobSlotPtr> slots;
   if (!wanted.empty()) slots = blobs_.request(wanted, transport::Urgency::Demand);
-  const std::vector<repo::BlobKey> further = ahead(offset, end - offset);
-  if (!further.empty()) blobs_.request(further, transport::Urgency::Ahead);
+  ask_ahead(offset, end - offset);
 
   for (auto& [blob, have, missing] : parts) {
     const std::uint64_t begin = begin_of(blob);

@@ -35,7 +35,7 @@ class FileReader {
   bool is_hole(std::size_t blob) const;
   std::uint64_t begin_of(std::size_t blob) const { return blob == 0 ? 0 : ends_[blob - 1]; }
   std::size_t blob_at(std::uint64_t offset) const;
-  std::vector<repo::BlobKey> ahead(std::uint64_t offset, std::uint64_t size);
+  void ask_ahead(std::uint64_t offset, std::uint64_t size);
 
   repo::BlobReader& blobs_;
   const repo::TreePtr tree_;  // owns what content_ points at

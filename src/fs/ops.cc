@@ -189,7 +189,10 @@ void reply_pieces(fuse_req_t req, const std::vector<ReadPiece>& pieces) {
 
 void read(fuse_req_t req, fuse_ino_t, std::size_t size, off_t offset, fuse_file_info* info) {
   answer(req, [&] {
-    const auto interrupted = [req] { return fuse_req_interrupted(req) != 0; };
+    const auto interrupted = [req] {
+      context_of(req).about_to_wait();
+      return fuse_req_interrupted(req) != 0;
+    };
     // Ours until after the reply, on which the kernel may release the handle at once.
     const std::shared_ptr<OpenFile> file = kept<OpenFile>(*info);
     const auto pieces =

@@ -9,6 +9,7 @@
 
 #include <cerrno>
 #include <exception>
+#include <functional>
 #include <new>
 
 #include "base/error.h"
@@ -26,6 +27,8 @@ struct OpsContext {
   Branch* branch;  // null: none
   Log& log;
   OpenHandles handles{};
+  std::function<void()>
+      about_to_wait{};  // before a request waits for the network; set before the first comes
 };
 
 inline OpsContext& context_of(fuse_req_t req) { return *static_cast<OpsContext*>(fuse_req_userdata(req)); }

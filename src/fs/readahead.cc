@@ -7,34 +7,45 @@ namespace restic::fs {
 namespace {
 
 // How far from the furthest byte a read of the same run may begin: the kernel has this much under way at
-// once.
+// once, and may hold what lies between already.
 constexpr std::uint64_t kReorder = 2ULL << 20U;
-// A reader shows that it reads in a row by this many bytes.
+// A reader shows that it reads in a row by this many bytes, or by this many reads forward.
 constexpr std::uint64_t kProof = 128ULL << 10U;
+constexpr unsigned kProofReads = 4;
+// Asked for at once while more is on its way: what is asked for together arrives together, and a line that
+// carries the whole window at once would be idle until the next is asked for.
+constexpr std::uint64_t kStep = 8ULL << 20U;
+constexpr std::uint64_t kSmallestStep = 512ULL << 10U;  // where there is little room
 
 }  // namespace
 
 Readahead::Range Readahead::next(std::uint64_t offset, std::uint64_t size, std::uint64_t file_size,
                                  std::uint64_t room) {
   const std::uint64_t end = std::min(file_size, offset + size);
-  const std::uint64_t run = furthest_ - run_begin_;
-  const std::uint64_t reorder = std::min(kReorder, run);  // a run of a few bytes excuses no jumps
-  if (offset > furthest_ + reorder || offset + reorder < furthest_) {
+  const std::uint64_t behind = std::min(kReorder, furthest_ - run_begin_);  // a short run excuses no way back
+  if (offset > std::max(furthest_ + kReorder, asked_) || offset + behind < furthest_) {
     furthest_ = end;
     run_begin_ = asked_ = offset;
+    read_ = 0;
+    reads_ = 0;
   }
+  read_ += end - std::min(end, offset);
+  if (end > furthest_) ++reads_;
   furthest_ = std::max(furthest_, end);
   asked_ = std::max(asked_, furthest_);
-  if (furthest_ - run_begin_ < kProof) return {};
+  if (read_ < kProof && reads_ < kProofReads) return {};
 
-  const std::uint64_t window = std::min(std::clamp((furthest_ - run_begin_) * 2, kSmallest, kLargest), room);
-  const std::uint64_t wanted = std::min(file_size, furthest_ + window);
-  const bool worth_it = wanted > asked_ && (asked_ - furthest_ <= window / 2);
-  if (!worth_it) return {};
+  const std::uint64_t window = std::clamp((furthest_ - run_begin_) * 2, kSmallest, kLargest);
+  const std::uint64_t wanted = std::min({file_size, furthest_ + window, asked_ + room});
+  const std::uint64_t worth_it =
+      std::min({window / 2, kStep, file_size - asked_, std::max(room / 2, kSmallestStep)});
+  if (wanted <= asked_ || wanted - asked_ < worth_it) return {};
   const Range range{asked_, wanted};
   asked_ = wanted;
   return range;
 }
+
+void Readahead::refused(std::uint64_t from) { asked_ = std::max(furthest_, std::min(asked_, from)); }
 
 std::uint64_t Readahead::passed() const {
   if (furthest_ - run_begin_ <= kReorder) return 0;

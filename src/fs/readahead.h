@@ -6,9 +6,9 @@
 namespace restic::fs {
 
 // Decides how far to fetch ahead in one open file. Knows bytes only. Reads count as sequential while they
-// stay near the furthest byte read, for the kernel sends its own read-ahead out of order. The window is twice
-// what was read in a row, from kSmallest to kLargest; a reader that jumps gets nothing ahead. Not
-// thread-safe.
+// stay near the furthest byte read or within what was asked for, for the kernel sends its own read-ahead out
+// of order and leaves out what it still has. The window is twice the length of the run, from kSmallest to
+// kLargest; a reader that jumps gets nothing ahead. Not thread-safe.
 class Readahead {
  public:
   static constexpr std::uint64_t kSmallest = 1ULL << 20U;
@@ -20,8 +20,11 @@ class Readahead {
   };
 
   // A read of [offset, offset + size) happens: what to fetch ahead of it now, never more than `room` bytes,
-  // nothing that was asked for already. Asked in big steps: empty most of the time.
+  // nothing that was asked for already. Asked in steps of some MiB: empty most of the time.
   Range next(std::uint64_t offset, std::uint64_t size, std::uint64_t file_size, std::uint64_t room);
+
+  // There was no room for what begins at this byte and for what follows: it is asked for again.
+  void refused(std::uint64_t from);
 
   // Of a sequential reader: what lies before this byte it has left behind. Else 0.
   std::uint64_t passed() const;
@@ -30,6 +33,8 @@ class Readahead {
   std::uint64_t furthest_ = 0;   // end of the furthest read of this run
   std::uint64_t run_begin_ = 0;  // where it began
   std::uint64_t asked_ = 0;      // everything before it was asked for
+  std::uint64_t read_ = 0;       // bytes of this run
+  unsigned reads_ = 0;           // of this run, those that went further
 };
 
 }  // namespace restic::fs

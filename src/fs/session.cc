@@ -173,6 +173,8 @@ void Session::run(const std::function<void()>& ready) {
   impl.vfs.start(invalidate);
   if (impl.branch != nullptr) impl.branch->start(invalidate);
   WorkerPool workers(session, impl.options.threads, [&impl] { impl.signal(); });
+  impl.about_to_wait = [&workers] { workers.about_to_wait(); };
+  workers.start();
   const auto end = [&] {
     impl.vfs.shut_down();
     if (impl.branch != nullptr) impl.branch->stop();

@@ -31,7 +31,8 @@ void getattr(fuse_req_t req, fuse_ino_t id, fuse_file_info*) {
   if (!fd) return reply_stale(req);
   struct stat status {};
   if (::fstat(fd->get(), &status) != 0) return reply_errno(req, -1);
-  fuse_reply_attr(req, &status, attribute_timeout(id));
+  const struct stat attributes = shown(status);
+  fuse_reply_attr(req, &attributes, attribute_timeout(id));
 }
 
 timespec time_to_set(const timespec& value, int set, int set_flag, int now_flag) {
@@ -80,7 +81,8 @@ void setattr(fuse_req_t req, fuse_ino_t id, struct stat* wanted, int set, fuse_f
   errno = error;
   struct stat status {};
   if (result != 0 || ::fstat(fd->get(), &status) != 0) return reply_errno(req, -1);
-  fuse_reply_attr(req, &status, attribute_timeout(id));
+  const struct stat attributes = shown(status);
+  fuse_reply_attr(req, &attributes, attribute_timeout(id));
 }
 
 void access(fuse_req_t req, fuse_ino_t id, int mask) {

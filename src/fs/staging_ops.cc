@@ -30,13 +30,19 @@ void drop_handle(fuse_req_t req, const fuse_file_info& info) {
   staging.closed_files().closed_after_writing(handle->node);
 }
 
+struct stat shown(struct stat status) {
+  constexpr blksize_t kWorthAWrite = 1 << 20;
+  status.st_blksize = kWorthAWrite;
+  return status;
+}
+
 double name_timeout(NodeId parent) { return Staging::is_top(parent) ? kShortly : kForever; }
 
 fuse_entry_param staged_entry(Staging& staging, NodeId parent_id, const StagedNodePtr& parent,
                               const char* name, const struct stat& status) {
   fuse_entry_param entry{};
   entry.ino = staging.nodes().remember(parent, name, status)->id;
-  entry.attr = status;
+  entry.attr = shown(status);
   entry.attr_timeout = kForever;
   entry.entry_timeout = name_timeout(parent_id);
   return entry;

@@ -47,7 +47,8 @@ struct ReadPiece {
   ByteView bytes;
 };
 
-// Asked now and then by a thread that waits: true when nobody wants the answer any more. Must be cheap.
+// Asked by a thread that has to wait, at first and now and then: true when nobody wants the answer any more.
+// Must be cheap.
 using Interrupted = std::function<bool()>;
 
 struct VfsOptions {

@@ -1,16 +1,26 @@
 // SPDX-License-Identifier: MIT
 #include "fs/worker_pool.h"
 
+#include <linux/fuse.h>
+#include <poll.h>
 #include <pthread.h>
 
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <utility>
 
 #include "fs/ops.h"
 
 namespace restic::fs {
 namespace {
+
+using namespace std::chrono_literals;
+
+// A program that goes through files sends its next request within this time of the answer.
+constexpr auto kWatch = 50us;
+constexpr auto kTick = 500us;
 
 // A request as it comes from the device; freed also when the thread is cancelled while it waits for one.
 struct RequestBuffer {
@@ -20,6 +30,20 @@ struct RequestBuffer {
   RequestBuffer& operator=(const RequestBuffer&) = delete;
   fuse_buf buffer{};
 };
+
+// Whether answering it can take longer than to wake another worker for the next request.
+bool takes_time(const fuse_buf& request) {
+  if ((request.flags & FUSE_BUF_IS_FD) != 0 || request.size < sizeof(fuse_in_header)) return true;
+  switch (static_cast<const fuse_in_header*>(request.mem)->opcode) {
+    case FUSE_RELEASE:
+    case FUSE_RELEASEDIR:
+    case FUSE_FORGET:
+    case FUSE_BATCH_FORGET:
+      return false;
+    default:
+      return true;
+  }
+}
 
 }  // namespace
 
@@ -33,35 +57,109 @@ std::thread quiet_thread(std::function<void()> body) {
 }
 
 WorkerPool::WorkerPool(fuse_session* session, unsigned threads, std::function<void()> all_ended)
-    : session_(session), all_ended_(std::move(all_ended)), running_(threads) {
-  workers_.reserve(threads);
-  for (unsigned worker = 0; worker < threads; ++worker) {
-    workers_.push_back(quiet_thread([this] { serve(); }));
-  }
-}
+    : session_(session), threads_(threads), all_ended_(std::move(all_ended)) {}
 
 WorkerPool::~WorkerPool() { end(); }
+
+void WorkerPool::start() {
+  running_ = threads_;
+  workers_.reserve(threads_);
+  for (unsigned worker = 0; worker < threads_; ++worker) {
+    workers_.push_back(quiet_thread([this] { serve(); }));
+  }
+  keeper_ = quiet_thread([this] { keep_listening(); });
+}
 
 void WorkerPool::serve() {
   pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, nullptr);
   RequestBuffer request;
-  while (fuse_session_exited(session_) == 0) {
+  bool answered = false;
+  while (fuse_session_exited(session_) == 0 && await_turn()) {
+    if (std::exchange(answered, false)) watch();
     pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, nullptr);
     const int size = fuse_session_receive_buf(session_, &request.buffer);
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, nullptr);
+    took_request();
     if (size == -EINTR) continue;
     if (size <= 0) break;
+    if (takes_time(request.buffer) && more_waiting()) about_to_wait();
     fuse_session_process_buf(session_, &request.buffer);
+    answered = true;
   }
+  stop_waiting();
   if (--running_ == 0) all_ended_();
+}
+
+bool WorkerPool::take_turn() { return !listening_.load() && !listening_.exchange(true); }
+
+// False: there are no more turns.
+bool WorkerPool::await_turn() {
+  if (take_turn()) return true;
+  std::unique_lock lock(mutex_);
+  turn_.wait(lock, [this] { return ending_ || take_turn(); });
+  return !ending_;
+}
+
+void WorkerPool::watch() const {
+  const auto until = std::chrono::steady_clock::now() + kWatch;
+  while (!more_waiting() && std::chrono::steady_clock::now() < until) {
+  }
+}
+
+// Also when there is nothing to wait for any more.
+bool WorkerPool::more_waiting() const {
+  pollfd device{fuse_session_fd(session_), POLLIN, 0};
+  return poll(&device, 1, 0) != 0;
+}
+
+// The order matters: the keeper rests, then looks whether it may.
+void WorkerPool::took_request() {
+  ++taken_;
+  listening_ = false;
+  if (!keeper_rests_) return;
+  const std::lock_guard lock(mutex_);
+  keeper_rests_ = false;
+  work_.notify_one();
+}
+
+void WorkerPool::about_to_wait() {
+  if (listening_) return;
+  const std::lock_guard lock(mutex_);  // not between a worker's look and its sleep
+  turn_.notify_one();
+}
+
+// Sees to it that somebody listens while requests come, however long those that were taken last.
+void WorkerPool::keep_listening() {
+  std::unique_lock lock(mutex_);
+  std::uint64_t seen = 0;
+  while (!ending_) {
+    if (!listening_ && taken_ == seen) turn_.notify_one();
+    keeper_rests_ = listening_ && taken_ == seen;
+    if (keeper_rests_ && (taken_ != seen || !listening_)) keeper_rests_ = false;
+    seen = taken_;
+    if (keeper_rests_) {
+      work_.wait(lock, [this] { return ending_ || !keeper_rests_; });
+    } else {
+      work_.wait_for(lock, kTick, [this] { return ending_; });
+    }
+  }
+}
+
+void WorkerPool::stop_waiting() {
+  const std::lock_guard lock(mutex_);
+  ending_ = true;
+  turn_.notify_all();
+  work_.notify_all();
 }
 
 // A worker that sleeps in the device is cancelled there; cancelling is off everywhere else.
 void WorkerPool::end() {
   fuse_session_exit(session_);
+  stop_waiting();
   for (auto& worker : workers_) pthread_cancel(worker.native_handle());
   for (auto& worker : workers_) worker.join();
   workers_.clear();
+  if (keeper_.joinable()) keeper_.join();
 }
 
 }  // namespace restic::fs

@@ -2,7 +2,10 @@
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
+#include <cstdint>
 #include <functional>
+#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -11,7 +14,12 @@ struct fuse_session;
 namespace restic::fs {
 
 // The threads that take requests from the kernel and answer them. libfuse's own loop cannot be ended from
-// another thread while all its workers sleep in the device; this one can. Used by one thread.
+// another thread while all its workers sleep in the device; this one can.
+//
+// One worker at a time listens to the device, and the one that has answered a request listens for the next,
+// at first without sleeping: to wake a thread takes longer than most answers. Another one takes over
+//  - at once, when more requests are waiting than the one that was taken, or about_to_wait() is called;
+//  - within two ticks, whatever else keeps the workers from listening.
 class WorkerPool {
  public:
   // `all_ended` is called by the last worker that ends by itself: because the mount is gone.
@@ -20,16 +28,36 @@ class WorkerPool {
   WorkerPool(const WorkerPool&) = delete;
   WorkerPool& operator=(const WorkerPool&) = delete;
 
+  void start();
   // Ends every worker as soon as it has answered the request it has, and waits for that.
   void end();
+  // The request that the calling worker answers has to wait for something. Cheap; from any thread.
+  void about_to_wait();
 
  private:
   void serve();
+  bool await_turn();
+  bool take_turn();
+  void watch() const;
+  bool more_waiting() const;
+  void took_request();
+  void keep_listening();
+  void stop_waiting();
 
   fuse_session* const session_;
+  const unsigned threads_;
   const std::function<void()> all_ended_;
-  std::atomic<unsigned> running_;
+  std::atomic<unsigned> running_{0};
   std::vector<std::thread> workers_;
+  std::thread keeper_;
+
+  std::atomic<bool> listening_{false};    // some worker is, or is about to
+  std::atomic<std::uint64_t> taken_{0};   // requests
+  std::atomic<bool> keeper_rests_{true};  // nothing happens, and somebody listens
+
+  std::mutex mutex_;
+  std::condition_variable turn_, work_;  // for the workers; for the keeper
+  bool ending_ = false;                  // guarded by mutex_
 };
 
 // Starts a thread that takes no signals: they are for the thread that started it.

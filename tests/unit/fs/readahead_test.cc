@@ -40,7 +40,7 @@ TEST(Readahead, StaysWithinTheFileAndTheRoom) {
   for (std::uint64_t at = 0; at < 10 * kMib; at += kMib) {
     const auto range = readahead.next(at, kMib, 10 * kMib, 2 * kMib);
     if (range.empty()) continue;
-    EXPECT_LE(range.end, at + kMib + 2 * kMib);
+    EXPECT_LE(range.end - range.begin, 2 * kMib);
     end = range.end;
   }
   EXPECT_EQ(end, 10 * kMib);
@@ -56,6 +56,41 @@ TEST(Readahead, TakesTheKernelsOwnDisorderForARow) {
     }
   }
   EXPECT_GT(asked, 60 * kMib);
+}
+
+TEST(Readahead, KeepsMostOfItsWindowOnTheWayAtAllTimes) {
+  Readahead readahead;
+  std::uint64_t asked = 0;
+  for (std::uint64_t at = 0; at < 256 * kMib; at += 128 * kKib) {
+    const auto range = readahead.next(at, 128 * kKib, kFile, kRoom);
+    if (!range.empty()) asked = range.end;
+    if (at <= 64 * kMib) continue;
+    EXPECT_GT(asked, at + Readahead::kLargest / 4 * 3);
+  }
+}
+
+TEST(Readahead, TakesReadsForARowThatLeaveOutWhatTheKernelStillHas) {
+  Readahead readahead;
+  std::uint64_t asked = 0;
+  std::size_t reads = 0;
+  for (std::uint64_t at = 0; at < 256 * kMib; at += 1500 * kKib, ++reads) {
+    const auto range = readahead.next(at, 16 * kKib, kFile, kRoom);
+    if (!range.empty()) asked = range.end;
+    if (reads < 4) continue;
+    EXPECT_GT(asked, at + 1500 * kKib) << reads;
+  }
+}
+
+TEST(Readahead, KeepsItsRowWhenTheReaderGoesForwardWithinWhatWasAskedFor) {
+  Readahead readahead;
+  std::uint64_t asked = 0;
+  for (std::uint64_t at = 0; at < 64 * kMib; at += 128 * kKib) {
+    const auto range = readahead.next(at, 128 * kKib, kFile, kRoom);
+    if (!range.empty()) asked = range.end;
+  }
+  const auto range = readahead.next(64 * kMib + Readahead::kLargest / 2, 4 * kKib, kFile, kRoom);
+  EXPECT_EQ(range.begin, asked);
+  EXPECT_FALSE(range.empty());
 }
 
 TEST(Readahead, ForgetsTheRowAfterAJump) {

@@ -18,6 +18,7 @@
 #include <cerrno>
 #include <csignal>
 #include <fstream>
+#include <functional>
 #include <future>
 #include <memory>
 #include <set>
@@ -76,13 +77,14 @@ struct stat stat_of(const std::string& path) {
 // One mount on a temporary folder, served by a thread of its own.
 class Mounted {
  public:
-  Mounted(FakeRepository& repository, const std::string& source = "rclone:remote:path",
-          VfsOptions options = {})
+  Mounted(
+      FakeRepository& repository, const std::string& source = "rclone:remote:path", VfsOptions options = {},
+      std::function<std::string()> status = [] { return "all is well\n"; })
       : vfs_(repository, std::move(options), repository.log()) {
     char name[] = "/tmp/fs_session_testXXXXXX";
     path_ = mkdtemp(name);
     vfs_.load_snapshots();
-    vfs_.add_text_file({".status", [] { return std::string("all is well\n"); }});
+    vfs_.add_text_file({".status", std::move(status)});
     SessionOptions session;
     session.source = source;
     session.mountpoint = path_;
@@ -352,6 +354,40 @@ TEST_F(SessionTest, AnInterruptedReaderNeedNotWait) {
   EXPECT_TRUE(WIFSIGNALED(status));
   repository_.let_go();
   EXPECT_EQ(content_of(mounted / latest_ + "file"), "content");
+}
+
+TEST_F(SessionTest, ReadersThatWaitHoldUpNoOther) {
+  std::vector<FakeNode> nodes;
+  for (int at = 0; at < 12; ++at) nodes.push_back(repository_.file(std::to_string(at), std::to_string(at)));
+  add(std::move(nodes));
+  repository_.hold_blobs();
+  Mounted mounted(repository_);
+  std::vector<std::future<std::string>> readers;
+  for (int at = 0; at < 12; ++at) {
+    readers.push_back(std::async(std::launch::async, content_of, mounted / latest_ + std::to_string(at)));
+  }
+  // What is read ahead for one counts as there for the next, so how many wait differs.
+  repository_.wait_until([&] { return !repository_.requests().empty(); });
+  EXPECT_EQ(content_of(mounted / ".status"), "all is well\n");
+  repository_.let_go();
+  for (int at = 0; at < 12; ++at) EXPECT_EQ(readers[static_cast<std::size_t>(at)].get(), std::to_string(at));
+}
+
+// The session is told of what waits for the storage; whatever else takes long must not hold it up either.
+TEST_F(SessionTest, AnAnswerThatTakesLongHoldsUpNoOther) {
+  add({repository_.file("file", "content")});
+  std::promise<void> asked, go_on;
+  Mounted mounted(repository_, "source", {}, [&] {
+    asked.set_value();
+    go_on.get_future().wait();
+    return std::string("late");
+  });
+  const std::string status = mounted / ".status";
+  std::future<std::string> late = std::async(std::launch::async, content_of, status);
+  asked.get_future().wait();
+  for (int round = 0; round < 3; ++round) EXPECT_EQ(content_of(mounted / latest_ + "file"), "content");
+  go_on.set_value();
+  EXPECT_EQ(late.get(), "late");
 }
 
 TEST_F(SessionTest, ShowsTheHolesOfASparseFile) {
