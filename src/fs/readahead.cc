@@ -37,8 +37,9 @@ Readahead::Range Readahead::next(std::uint64_t offset, std::uint64_t size, std::
 
   const std::uint64_t window = std::clamp((furthest_ - run_begin_) * 2, kSmallest, kLargest);
   const std::uint64_t wanted = std::min({file_size, furthest_ + window, asked_ + room});
-  const std::uint64_t worth_it =
-      std::min({window / 2, kStep, file_size - asked_, std::max(room / 2, kSmallestStep)});
+  // Larger steps become larger requests; a reader that has little before it takes what room there is.
+  const std::uint64_t step = asked_ - furthest_ < kStep ? kSmallestStep : kStep;
+  const std::uint64_t worth_it = std::min({window / 2, step, file_size - asked_});
   if (wanted <= asked_ || wanted - asked_ < worth_it) return {};
   const Range range{asked_, wanted};
   asked_ = wanted;

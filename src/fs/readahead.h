@@ -12,7 +12,7 @@ namespace restic::fs {
 class Readahead {
  public:
   static constexpr std::uint64_t kSmallest = 1ULL << 20U;
-  static constexpr std::uint64_t kLargest = 32ULL << 20U;
+  static constexpr std::uint64_t kLargest = 48ULL << 20U;
 
   struct Range {
     std::uint64_t begin = 0, end = 0;

@@ -94,11 +94,15 @@ TreePtr TreeStore::tree(const Id& id) {
     if (TreePtr tree = from_log(id)) return tree;
     const BlobSlotPtr slot = blobs_.request(std::span(&key, 1), Urgency::Demand).front();
     const FlightPtr flight = fly(id, slot, false);
+    bool begins = false;
     {
       std::lock_guard lock(mutex_);
+      begins = Clock::now() - last_walk_ > decltype(cache_)::kPatience;
       if (!again) earn();
       flight->demanded = true;
     }
+    // restic stores the trees of a snapshot together, so the way down to a file costs one round trip.
+    if (begins && neighbour_bytes_ != 0) blobs_.request_neighbours(key, neighbour_bytes_);
     fetch_ahead();
     std::unique_lock lock(mutex_);
     flight->landed.wait(lock, [&] { return flight->result.has_value(); });

@@ -37,7 +37,8 @@ namespace restic::repo {
 class TreeStore {
  public:
   // `blobs` and `log` (may be null) must outlive the store; `capacity` in bytes. `neighbour_bytes` of a pack
-  // on either side are read along with a walk; 0 where the storage is near.
+  // on either side are read along with the first tree after a rest, and with a walk; 0 where the storage is
+  // near.
   TreeStore(BlobReader& blobs, std::uint64_t capacity, std::uint64_t neighbour_bytes, TreeLog* log);
   // Trees that somebody waits for fail with Cancelled.
   ~TreeStore();
@@ -85,12 +86,12 @@ class TreeStore {
   std::mutex mutex_;
   std::unordered_map<Id, FlightPtr, IdHash> flights_;
   std::size_t flying_ahead_ = 0;
-  std::deque<Id> frontier_;                    // to be read ahead, the front first
-  std::unordered_set<Id, IdHash> considered_;  // subtrees that were put into it during this walk
-  std::size_t credit_ = 0;                     // trees that may still be read ahead
-  std::size_t earned_ = 0;                     // trees this walk has gone on to
-  Clock::time_point last_walk_{};
-  bool fetching_ = false;  // a thread is in fetch_ahead
+  std::deque<Id> frontier_;                              // to be read ahead, the front first
+  std::unordered_set<Id, IdHash> considered_;            // subtrees that were put into it during this walk
+  std::size_t credit_ = 0;                               // trees that may still be read ahead
+  std::size_t earned_ = 0;                               // trees this walk has gone on to
+  Clock::time_point last_walk_{-std::chrono::hours(1)};  // the clock may begin with the machine
+  bool fetching_ = false;                                // a thread is in fetch_ahead
 };
 
 }  // namespace restic::repo

@@ -43,14 +43,14 @@ class TreeStoreTest : public testing::Test {
         .id;
   }
 
-  void start(TreeLog* log = nullptr, std::uint64_t capacity = 32U << 20U) {
+  void start(TreeLog* log = nullptr, std::uint64_t capacity = 32U << 20U, std::uint64_t neighbours = 0) {
     index_ = packs_.index(pool_);
     BlobReaderOptions options;
     options.refresh_pause = std::chrono::milliseconds(1);
     trees_.reset();
     blobs_ = std::make_unique<PackBlobReader>(backend_, crypto_, pool_, log_,
                                               IndexSource{[this] { return index_; }, [] {}}, options);
-    trees_ = std::make_unique<TreeStore>(*blobs_, capacity, 0, log);
+    trees_ = std::make_unique<TreeStore>(*blobs_, capacity, neighbours, log);
   }
 
   // Blocks until the tree has been read ahead.
@@ -180,6 +180,18 @@ TEST_F(TreeStoreTest, AWalkIsFedWithFewRequests) {
   EXPECT_EQ(seen, 931U);
   EXPECT_EQ(blobs_->stats().misses, 931U);
   EXPECT_LT(ranges(), 931U / 8);
+}
+
+TEST_F(TreeStoreTest, FarAwayTheFirstTreeBringsTheWayDownWithIt) {
+  std::vector<Id> way{add_leaf(0)};
+  for (std::uint32_t i = 1; i < 10; ++i) way.push_back(add_folder({way.back()}, std::to_string(i)));
+  packs_.close();
+  start(nullptr, 32U << 20U, 1U << 20U);
+  trees_->tree(way.back());
+  const std::size_t asked = ranges();
+  for (auto id = way.rbegin(); id != way.rend(); ++id) trees_->tree(*id);
+  EXPECT_EQ(ranges(), asked);
+  EXPECT_LE(asked, 2U);
 }
 
 TEST_F(TreeStoreTest, AVeryDeepChainIsFollowedWithoutDeepCalls) {
