@@ -44,13 +44,6 @@ struct Scratch {
 
 bool equal(ByteView a, ByteView b) { return std::ranges::equal(a, b); }
 
-// Whether `sealed` opens to `payload`.
-bool opens_to(const Crypto& crypto, ByteView sealed, ByteView payload, Bytes& scratch) {
-  scratch.assign(sealed.begin(), sealed.end());
-  ByteView opened;
-  return crypto.open_in_place(scratch, opened) && equal(opened, payload);
-}
-
 bool decompresses_to(ByteView compressed, ByteView plain, Bytes& scratch) {
   scratch.clear();  // so that growing copies nothing and takes no more than needed
   scratch.resize(plain.size());
@@ -231,7 +224,7 @@ Added BlobWriter::pack(const BlobKey& key, ByteView plain) {
   PackWriter& packs = key.type == BlobType::Data ? data_packs_ : tree_packs_;
   packs.add(key, length, uncompressed_length, [&](std::span<std::uint8_t> room) {
     repository_.crypto().seal(payload, room);
-    reads_back = opens_to(repository_.crypto(), room, payload, scratch.checked);
+    reads_back = repository_.crypto().opens_to(room, payload);
     if (!reads_back) fail(gone_wrong(key));
   });
   if (!reads_back) throw Error(gone_wrong(key));

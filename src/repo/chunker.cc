@@ -14,8 +14,9 @@ constexpr unsigned kTopShift = kDegree - 8;
 constexpr std::size_t kWindow = 64;
 constexpr std::uint64_t kCutMask = (1U << 20U) - 1;
 
-// Each byte waits for the one before it through a table; four places in the data at once keep the core busy.
-constexpr std::size_t kLanes = 4;
+// Each byte waits for the one before it through a table; several places in the data at once keep the core
+// busy, as many as it has registers for.
+constexpr std::size_t kLanes = 6;
 constexpr std::size_t kLaneBytes = 8U << 10U;
 constexpr std::size_t kNone = 0;  // no chunk is empty
 
@@ -73,38 +74,54 @@ std::size_t Chunker::scan(const std::uint8_t* data, std::size_t first, std::size
   }
 }
 
+// The end that lane `lane` has found `at` bytes into it, or an earlier one that the lanes before it would
+// still find in what they have left.
+std::size_t Chunker::first_hit(const std::uint8_t* data, std::size_t first, std::size_t lane,
+                               std::size_t at) const {
+  for (std::size_t earlier = 0; earlier < lane; ++earlier) {
+    const std::size_t begin = first + earlier * kLaneBytes;
+    if (const std::size_t end = scan(data, begin + at, begin + kLaneBytes - 1); end != kNone) return end;
+  }
+  return first + lane * kLaneBytes + at;
+}
+
 // The same for the kLanes * kLaneBytes sizes from `first` on, all lanes side by side.
 std::size_t Chunker::scan_lanes(const std::uint8_t* data, std::size_t first) const {
-  static_assert(kLanes == 4);
+  static_assert(kLanes == 6);
   const std::uint8_t* const at0 = data + first;
   const std::uint8_t* const at1 = at0 + kLaneBytes;
   const std::uint8_t* const at2 = at1 + kLaneBytes;
   const std::uint8_t* const at3 = at2 + kLaneBytes;
+  const std::uint8_t* const at4 = at3 + kLaneBytes;
+  const std::uint8_t* const at5 = at4 + kLaneBytes;
   std::uint64_t d0 = fingerprint(at0);
   std::uint64_t d1 = fingerprint(at1);
   std::uint64_t d2 = fingerprint(at2);
   std::uint64_t d3 = fingerprint(at3);
+  std::uint64_t d4 = fingerprint(at4);
+  std::uint64_t d5 = fingerprint(at5);
   const auto slide = [this](std::uint64_t digest, const std::uint8_t* at, std::size_t i) {
     return (digest << 8U) ^ mod_[digest >> kTopShift] ^ (gone_[*(at + i - kWindow)] ^ at[i]);
   };
   for (std::size_t i = 0; i < kLaneBytes; ++i) {
-    const bool hit0 = (d0 & kCutMask) == 0;
-    const bool hit1 = (d1 & kCutMask) == 0;
-    const bool hit2 = (d2 & kCutMask) == 0;
-    const bool hit3 = (d3 & kCutMask) == 0;
-    if (hit0 || hit1 || hit2 || hit3) [[unlikely]] {
-      // The lanes before the one that hit may still find an earlier end in what they have left.
-      const std::size_t lane = hit0 ? 0 : hit1 ? 1 : hit2 ? 2 : 3;
-      for (std::size_t earlier = 0; earlier < lane; ++earlier) {
-        const std::size_t begin = first + earlier * kLaneBytes;
-        if (const std::size_t end = scan(data, begin + i, begin + kLaneBytes - 1); end != kNone) return end;
-      }
-      return first + lane * kLaneBytes + i;
-    }
+    if ((d0 & kCutMask) == 0) [[unlikely]]
+      return first_hit(data, first, 0, i);
+    if ((d1 & kCutMask) == 0) [[unlikely]]
+      return first_hit(data, first, 1, i);
+    if ((d2 & kCutMask) == 0) [[unlikely]]
+      return first_hit(data, first, 2, i);
+    if ((d3 & kCutMask) == 0) [[unlikely]]
+      return first_hit(data, first, 3, i);
+    if ((d4 & kCutMask) == 0) [[unlikely]]
+      return first_hit(data, first, 4, i);
+    if ((d5 & kCutMask) == 0) [[unlikely]]
+      return first_hit(data, first, 5, i);
     d0 = slide(d0, at0, i);
     d1 = slide(d1, at1, i);
     d2 = slide(d2, at2, i);
     d3 = slide(d3, at3, i);
+    d4 = slide(d4, at4, i);
+    d5 = slide(d5, at5, i);
   }
   return kNone;
 }

@@ -37,6 +37,8 @@ class Chunker {
  private:
   std::uint64_t fingerprint(const std::uint8_t* end) const;
   std::size_t scan(const std::uint8_t* data, std::size_t first, std::size_t last) const;
+  [[gnu::cold]] std::size_t first_hit(const std::uint8_t* data, std::size_t first, std::size_t lane,
+                                      std::size_t at) const;
   std::size_t scan_lanes(const std::uint8_t* data, std::size_t first) const;
 
   Table out_{};   // what byte b contributes when it is about to leave the window

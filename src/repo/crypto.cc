@@ -116,6 +116,24 @@ bool open_to(const RawKey& key, ByteView sealed, std::uint8_t* out) {
   return false;
 }
 
+// What open_to would put out, compared instead.
+bool opens_to_same(const RawKey& key, ByteView sealed, ByteView plain) {
+  if (sealed.size() != plain.size() + kSealOverhead || all_zero(sealed.first(kIvSize))) return false;
+  const ByteView ciphertext = sealed.subspan(kIvSize, plain.size());
+  Contexts& contexts = Contexts::of_this_thread();
+  contexts.start(key, sealed.first<kIvSize>());
+  std::array<std::uint8_t, kSlice> opened;
+  bool same = true;
+  for (std::size_t at = 0; same && at < plain.size(); at += kSlice) {
+    const std::size_t length = std::min(kSlice, plain.size() - at);
+    contexts.authenticate(ciphertext.subspan(at, length));
+    contexts.crypt(ciphertext.subspan(at, length), opened.data());
+    same = std::memcmp(opened.data(), plain.data() + at, length) == 0;
+  }
+  const Mac actual = contexts.finish();
+  return same && CRYPTO_memcmp(actual.data(), sealed.data() + sealed.size() - kMacSize, kMacSize) == 0;
+}
+
 }  // namespace
 
 bool RawKey::valid() const noexcept { return !all_zero(encrypt) && !all_zero(mac_k) && !all_zero(mac_r); }
@@ -161,6 +179,8 @@ void Crypto::seal(ByteView plain, std::span<std::uint8_t> sealed) const {
   const Mac mac = contexts.finish();
   std::copy(mac.begin(), mac.end(), sealed.end() - kMacSize);
 }
+
+bool Crypto::opens_to(ByteView sealed, ByteView plain) const { return opens_to_same(*key_, sealed, plain); }
 
 void Crypto::derive_local_key(std::span<std::uint8_t, 32> out, const char* purpose) const {
   static_assert(sizeof(RawKey) == crypto_generichash_KEYBYTES_MAX);

@@ -47,6 +47,8 @@ class Crypto {
   void seal(ByteView plain, Bytes& out) const;
   // The same into place: `sealed` has plain.size() + kSealOverhead bytes that do not overlap `plain`.
   void seal(ByteView plain, std::span<std::uint8_t> sealed) const;
+  // Whether `sealed` opens to `plain`. Takes no memory for what it opens.
+  bool opens_to(ByteView sealed, ByteView plain) const;
   // Fills `out` with a subkey for `purpose`, for sealing local files; different for each purpose, never used
   // in the repository.
   void derive_local_key(std::span<std::uint8_t, 32> out, const char* purpose) const;

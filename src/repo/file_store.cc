@@ -20,7 +20,7 @@ namespace {
 // Read and searched for an end while it is still in the processor's cache.
 constexpr std::size_t kReadSize = 512U << 10U;
 
-constexpr std::size_t kKeptParts = 4;
+constexpr std::size_t kKeptParts = 1;
 
 // Fills `into` as far as the file goes.
 std::size_t read_at(int fd, std::uint64_t offset, std::span<std::uint8_t> into, const std::string& path) {

@@ -15,7 +15,7 @@ namespace {
 // memory costs nothing.
 constexpr std::size_t kBeyondTarget = (8U << 20U) + (256U << 10U);
 // A pack ends its way about when the next one begins.
-constexpr std::size_t kKeptBuffers = 2;
+constexpr std::size_t kKeptBuffers = 1;
 
 // Ends a pack's content by keeping its memory for the next one.
 struct GiveBack {

@@ -102,6 +102,29 @@ TEST(Crypto, LeavesNoPlaintextWhenTheMacIsWrong) {
       std::all_of(sealed.begin() + kIvSize, sealed.end() - kMacSize, [](auto byte) { return byte == 0; }));
 }
 
+TEST(Crypto, KnowsWhatASealedTextOpensToWithoutOpeningIt) {
+  const Crypto crypto(some_key());
+  for (const std::size_t size : {0, 1, 32767, 32768, 32769, 100000}) {
+    const Bytes plain = pattern(size);
+    Bytes sealed;
+    crypto.seal(plain, sealed);
+    EXPECT_TRUE(crypto.opens_to(sealed, plain)) << size;
+    for (const std::size_t at : {std::size_t{0}, kIvSize, sealed.size() / 2, sealed.size() - 1}) {
+      Bytes flipped = sealed;
+      flipped[at] ^= 1U;
+      EXPECT_FALSE(crypto.opens_to(flipped, plain)) << size << " " << at;
+    }
+    Bytes other = plain;
+    other.push_back(0);
+    EXPECT_FALSE(crypto.opens_to(sealed, other)) << size;
+    if (size == 0) continue;
+    other.pop_back();
+    other.back() ^= 1U;
+    EXPECT_FALSE(crypto.opens_to(sealed, other)) << size;
+  }
+  EXPECT_FALSE(crypto.opens_to({}, {}));
+}
+
 TEST(Crypto, RefusesAZeroIv) {
   Bytes zeros(64, 0);
   ByteView plain;
