@@ -22,16 +22,21 @@ constexpr std::uint64_t kSmallestStep = 512ULL << 10U;  // where there is little
 Readahead::Range Readahead::next(std::uint64_t offset, std::uint64_t size, std::uint64_t file_size,
                                  std::uint64_t room) {
   const std::uint64_t end = std::min(file_size, offset + size);
-  const std::uint64_t behind = std::min(kReorder, furthest_ - run_begin_);  // a short run excuses no way back
-  if (offset > std::max(furthest_ + kReorder, asked_) || offset + behind < furthest_) {
-    furthest_ = end;
-    run_begin_ = asked_ = offset;
+  const std::uint64_t back = std::min(kReorder, furthest_ - run_begin_);  // a short run excuses no way back
+  const bool first = read_ == 0;
+  const bool leaps = offset > furthest_ + kReorder;
+  if (first || leaps || offset + back < furthest_) {
+    // What was asked for stays so, but a reader that leaps has to show again that it reads in a row.
+    if (first || !leaps || offset > asked_) asked_ = offset;
+    furthest_ = run_begin_ = offset;
     read_ = 0;
     reads_ = 0;
   }
-  read_ += end - std::min(end, offset);
-  if (end > furthest_) ++reads_;
-  furthest_ = std::max(furthest_, end);
+  if (end > furthest_) {
+    read_ += end - std::max(offset, furthest_);
+    ++reads_;
+    furthest_ = end;
+  }
   asked_ = std::max(asked_, furthest_);
   if (read_ < kProof && reads_ < kProofReads) return {};
 

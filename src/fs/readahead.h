@@ -6,9 +6,9 @@
 namespace restic::fs {
 
 // Decides how far to fetch ahead in one open file. Knows bytes only. Reads count as sequential while they
-// stay near the furthest byte read or within what was asked for, for the kernel sends its own read-ahead out
-// of order and leaves out what it still has. The window is twice the length of the run, from kSmallest to
-// kLargest; a reader that jumps gets nothing ahead. Not thread-safe.
+// stay near the furthest byte read, for the kernel sends its own read-ahead out of order and leaves out what
+// it still has. The window is twice the length of the run, from kSmallest to kLargest; a reader that jumps
+// gets nothing ahead. Not thread-safe.
 class Readahead {
  public:
   static constexpr std::uint64_t kSmallest = 1ULL << 20U;
@@ -19,8 +19,9 @@ class Readahead {
     bool empty() const { return begin >= end; }
   };
 
-  // A read of [offset, offset + size) happens: what to fetch ahead of it now, never more than `room` bytes,
-  // nothing that was asked for already. Asked in steps of some MiB: empty most of the time.
+  // A read of [offset, offset + size) happens, of at least a byte and within the file: what to fetch ahead of
+  // it now, never more than `room` bytes, nothing that was asked for already. Asked in steps, of some MiB
+  // where there is room: empty most of the time.
   Range next(std::uint64_t offset, std::uint64_t size, std::uint64_t file_size, std::uint64_t room);
 
   // There was no room for what begins at this byte and for what follows: it is asked for again.

@@ -174,7 +174,6 @@ void Session::run(const std::function<void()>& ready) {
   if (impl.branch != nullptr) impl.branch->start(invalidate);
   WorkerPool workers(session, impl.options.threads, [&impl] { impl.signal(); });
   impl.about_to_wait = [&workers] { workers.about_to_wait(); };
-  workers.start();
   const auto end = [&] {
     impl.vfs.shut_down();
     if (impl.branch != nullptr) impl.branch->stop();
@@ -182,6 +181,7 @@ void Session::run(const std::function<void()>& ready) {
     fuse_session_unmount(session);
   };
   try {
+    workers.start();
     impl.wait_until_served();
     ready();
     impl.wait_for_the_end();

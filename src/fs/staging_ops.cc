@@ -2,6 +2,7 @@
 #include "fs/staging_ops.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include <memory>
 #include <utility>
@@ -32,7 +33,7 @@ void drop_handle(fuse_req_t req, const fuse_file_info& info) {
 
 struct stat shown(struct stat status) {
   constexpr blksize_t kWorthAWrite = 1 << 20;
-  status.st_blksize = kWorthAWrite;
+  if (S_ISREG(status.st_mode)) status.st_blksize = kWorthAWrite;
   return status;
 }
 

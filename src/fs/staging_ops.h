@@ -31,8 +31,8 @@ void drop_handle(fuse_req_t req, const fuse_file_info& info);
 // Whether a name directly in `new/` may be believed for ever: it may not, for it is gone after the next seal,
 // also for those who still hold the folder of before.
 double name_timeout(NodeId parent);
-// The attributes as the kernel is told them: as they are, but that programs had better write a MiB at a time,
-// for each write is a request, and the kernel asks for a capability of the file before each.
+// The attributes as the kernel is told them: as they are, but that programs had better write files a MiB at a
+// time, for each write is a request, and the kernel asks for a capability of the file before each.
 struct stat shown(struct stat status);
 // The entry of `name` in `parent`, counted as one lookup.
 fuse_entry_param staged_entry(Staging& staging, NodeId parent_id, const StagedNodePtr& parent,

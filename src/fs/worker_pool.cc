@@ -20,6 +20,7 @@ using namespace std::chrono_literals;
 
 // A program that goes through files sends its next request within this time of the answer.
 constexpr auto kWatch = 50us;
+constexpr unsigned kInVain = 8;  // requests in a row that came later, after which nobody looks for the next
 constexpr auto kTick = 500us;
 
 // A request as it comes from the device; freed also when the thread is cancelled while it waits for one.
@@ -57,7 +58,10 @@ std::thread quiet_thread(std::function<void()> body) {
 }
 
 WorkerPool::WorkerPool(fuse_session* session, unsigned threads, std::function<void()> all_ended)
-    : session_(session), threads_(threads), all_ended_(std::move(all_ended)) {}
+    : session_(session),
+      threads_(threads),
+      cores_(std::thread::hardware_concurrency()),
+      all_ended_(std::move(all_ended)) {}
 
 WorkerPool::~WorkerPool() { end(); }
 
@@ -75,16 +79,23 @@ void WorkerPool::serve() {
   RequestBuffer request;
   bool answered = false;
   while (fuse_session_exited(session_) == 0 && await_turn()) {
-    if (std::exchange(answered, false)) watch();
+    const auto since = Clock::now();
+    if (answered && in_vain_ < kInVain) watch(since);
     pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, nullptr);
     const int size = fuse_session_receive_buf(session_, &request.buffer);
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, nullptr);
+    const bool again = size == -EINTR || size == -EAGAIN || size == -ENOENT;
+    if (size <= 0 && !again) {
+      fuse_session_exit(session_);  // with the turn kept: nobody need ask the device any more
+      break;
+    }
+    if (answered) in_vain_ = Clock::now() - since < 2 * kWatch ? 0 : in_vain_ + 1;
+    answered = false;
     took_request();
-    if (size == -EINTR) continue;
-    if (size <= 0) break;
+    if (again) continue;
     if (takes_time(request.buffer) && more_waiting()) about_to_wait();
     fuse_session_process_buf(session_, &request.buffer);
-    answered = true;
+    answered = cores_ > 1;  // where there is one, the program waits for it
   }
   stop_waiting();
   if (--running_ == 0) all_ended_();
@@ -96,13 +107,14 @@ bool WorkerPool::take_turn() { return !listening_.load() && !listening_.exchange
 bool WorkerPool::await_turn() {
   if (take_turn()) return true;
   std::unique_lock lock(mutex_);
+  ++asleep_;
   turn_.wait(lock, [this] { return ending_ || take_turn(); });
+  --asleep_;
   return !ending_;
 }
 
-void WorkerPool::watch() const {
-  const auto until = std::chrono::steady_clock::now() + kWatch;
-  while (!more_waiting() && std::chrono::steady_clock::now() < until) {
+void WorkerPool::watch(Clock::time_point since) const {
+  while (!more_waiting() && Clock::now() - since < kWatch) {
   }
 }
 
@@ -128,14 +140,18 @@ void WorkerPool::about_to_wait() {
   turn_.notify_one();
 }
 
-// Sees to it that somebody listens while requests come, however long those that were taken last.
+// Sees to it that somebody listens while requests come, however long those that were taken last, and that
+// several work where several programs ask: one that answers each before it listens again finds only one more
+// waiting at a time.
 void WorkerPool::keep_listening() {
   std::unique_lock lock(mutex_);
   std::uint64_t seen = 0;
   while (!ending_) {
-    if (!listening_ && taken_ == seen) turn_.notify_one();
-    keeper_rests_ = listening_ && taken_ == seen;
-    if (keeper_rests_ && (taken_ != seen || !listening_)) keeper_rests_ = false;
+    if (!listening_ && (taken_ == seen || more_waiting())) turn_.notify_one();
+    // With nobody asleep there is nobody to call, and whoever is done takes the turn.
+    const auto may_rest = [&] { return (listening_ || asleep_ == 0) && taken_ == seen; };
+    keeper_rests_ = may_rest();
+    if (keeper_rests_ && !may_rest()) keeper_rests_ = false;
     seen = taken_;
     if (keeper_rests_) {
       work_.wait(lock, [this] { return ending_ || !keeper_rests_; });

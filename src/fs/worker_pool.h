@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
@@ -17,9 +18,11 @@ namespace restic::fs {
 // another thread while all its workers sleep in the device; this one can.
 //
 // One worker at a time listens to the device, and the one that has answered a request listens for the next,
-// at first without sleeping: to wake a thread takes longer than most answers. Another one takes over
-//  - at once, when more requests are waiting than the one that was taken, or about_to_wait() is called;
-//  - within two ticks, whatever else keeps the workers from listening.
+// at first without sleeping, unless that has been in vain: to wake a thread takes longer than most answers.
+// Another one takes over
+//  - at once, when more is waiting than the request that was taken, unless that is answered in no time, or
+//    when about_to_wait() is called;
+//  - within a millisecond, whatever else keeps the workers from listening.
 class WorkerPool {
  public:
   // `all_ended` is called by the last worker that ends by itself: because the mount is gone.
@@ -35,10 +38,12 @@ class WorkerPool {
   void about_to_wait();
 
  private:
+  using Clock = std::chrono::steady_clock;
+
   void serve();
   bool await_turn();
   bool take_turn();
-  void watch() const;
+  void watch(Clock::time_point since) const;
   bool more_waiting() const;
   void took_request();
   void keep_listening();
@@ -46,6 +51,7 @@ class WorkerPool {
 
   fuse_session* const session_;
   const unsigned threads_;
+  const unsigned cores_;
   const std::function<void()> all_ended_;
   std::atomic<unsigned> running_{0};
   std::vector<std::thread> workers_;
@@ -53,11 +59,13 @@ class WorkerPool {
 
   std::atomic<bool> listening_{false};    // some worker is, or is about to
   std::atomic<std::uint64_t> taken_{0};   // requests
+  std::atomic<unsigned> in_vain_{0};      // requests in a row that nobody could have watched for
   std::atomic<bool> keeper_rests_{true};  // nothing happens, and somebody listens
 
   std::mutex mutex_;
   std::condition_variable turn_, work_;  // for the workers; for the keeper
-  bool ending_ = false;                  // guarded by mutex_
+  bool ending_ = false;                  // guarded by mutex_, like the next
+  unsigned asleep_ = 0;                  // workers that wait for a turn
 };
 
 // Starts a thread that takes no signals: they are for the thread that started it.

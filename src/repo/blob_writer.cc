@@ -25,7 +25,7 @@ constexpr int kCompressionLevel = 2;
 // What a thread works in from blob to blob. Larger buffers are rarely needed and not kept, for each thread
 // has its own.
 struct Scratch {
-  static constexpr std::size_t kKept = 3U << 20U;
+  static constexpr std::size_t kKept = 2U << 20U;
 
   Bytes compressed;
   Bytes checked;

@@ -369,7 +369,7 @@ std::optional<std::uint32_t> PackBlobReader::plain_size(const BlobKey& key) {
 }
 
 std::uint64_t PackBlobReader::room_ahead() const {
-  const std::uint64_t share = cache_.capacity() / 4 * 3;
+  const std::uint64_t share = cache_.capacity() / 8 * 5;
   return share - std::min(share, loader_.ahead_bytes() + cache_.unread_bytes());
 }
 

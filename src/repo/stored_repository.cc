@@ -10,6 +10,8 @@ namespace {
 
 // Below this a single large blob and its neighbours would leave no room to work in.
 constexpr std::uint64_t kLeastMemory = 16U << 20U;
+// The allocator loses about this part of the memory between blobs of many sizes that come and go.
+constexpr std::uint64_t kLostBetweenBlobs = 16;
 // Of a pack of trees, on either side of one, where a request takes longer than the bytes.
 constexpr std::uint64_t kTreeNeighbours = 1U << 20U;
 constexpr std::chrono::milliseconds kNear{1};
@@ -44,7 +46,7 @@ StoredRepository::StoredRepository(const Room& room, std::unique_ptr<Crypto> cry
   const std::uint64_t memory = std::max(options.memory_bytes, kLeastMemory);
   const auto round_trip = head_start.round_trip();
   BlobReaderOptions reader;
-  reader.memory_bytes = memory - memory / 4;
+  reader.memory_bytes = memory - memory / 4 - memory / kLostBetweenBlobs;
   reader.limits = fetch_limits(round_trip);
   blobs_ = std::make_unique<PackBlobReader>(
       backend_, *crypto_, pool_, log_, IndexSource{[this] { return index(); }, [this] { refresh_index(); }},

@@ -80,6 +80,16 @@ void TreeStore::keep(const Id& id, const TreePtr& tree, bool unread) {
   large_ = tree;
 }
 
+// With mutex_ held. True: nobody has walked for a while, and what comes is a new walk.
+bool TreeStore::forget_old_walk() {
+  if (Clock::now() - last_walk_ <= decltype(cache_)::kPatience) return false;
+  frontier_.clear();
+  considered_.clear();
+  credit_ = 0;
+  earned_ = 0;
+  return true;
+}
+
 // With mutex_ held: the walk has gone on to a tree.
 void TreeStore::earn() {
   ++earned_;
@@ -97,7 +107,7 @@ TreePtr TreeStore::tree(const Id& id) {
     bool begins = false;
     {
       std::lock_guard lock(mutex_);
-      begins = Clock::now() - last_walk_ > decltype(cache_)::kPatience;
+      begins = forget_old_walk();
       if (!again) earn();
       flight->demanded = true;
     }
@@ -170,14 +180,8 @@ void TreeStore::land(const Id& id, const FlightPtr& flight, const BlobSlotPtr& s
 void TreeStore::ahead(std::span<const Id> ids) {
   {
     std::lock_guard lock(mutex_);
-    const auto now = Clock::now();
-    if (now - last_walk_ > decltype(cache_)::kPatience) {
-      frontier_.clear();
-      considered_.clear();
-      credit_ = kFirstCredit;
-      earned_ = 0;
-    }
-    last_walk_ = now;
+    if (forget_old_walk()) credit_ = kFirstCredit;
+    last_walk_ = Clock::now();
     credit_ = std::max(credit_, std::min(ids.size(), kFirstCredit));
     frontier_.insert(frontier_.begin(), ids.begin(), ids.end());
     if (frontier_.size() > kMostFrontier) frontier_.resize(kMostFrontier);

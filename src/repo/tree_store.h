@@ -69,6 +69,7 @@ class TreeStore {
   void fetch_ahead();
   std::vector<BlobKey> next_batch();
   void give_up(std::span<const BlobKey> keys);
+  bool forget_old_walk();
   void earn();
   void enqueue_subtrees(const Tree& tree);
 

@@ -65,7 +65,7 @@ class Line(Local):
         self._root = tools.work
         server_port, line_port = _free_port(), _free_port()
         self._server = subprocess.Popen(
-            [tools.rclone, "serve", "webdav", "--dir-cache-time", "0", "--addr",
+            [tools.rclone, "serve", "webdav", "--dir-cache-time", "500ms", "--addr",
              f"127.0.0.1:{server_port}", self._root],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self._proxy = subprocess.Popen(

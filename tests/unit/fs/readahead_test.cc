@@ -81,16 +81,54 @@ TEST(Readahead, TakesReadsForARowThatLeaveOutWhatTheKernelStillHas) {
   }
 }
 
-TEST(Readahead, KeepsItsRowWhenTheReaderGoesForwardWithinWhatWasAskedFor) {
+TEST(Readahead, AfterALeapWithinWhatWasAskedForTheReaderHasToShowARowAgain) {
   Readahead readahead;
   std::uint64_t asked = 0;
   for (std::uint64_t at = 0; at < 64 * kMib; at += 128 * kKib) {
     const auto range = readahead.next(at, 128 * kKib, kFile, kRoom);
     if (!range.empty()) asked = range.end;
   }
-  const auto range = readahead.next(64 * kMib + Readahead::kLargest / 2, 4 * kKib, kFile, kRoom);
-  EXPECT_EQ(range.begin, asked);
-  EXPECT_FALSE(range.empty());
+  // Looks here and there, at things that are on their way already, and farther: nothing is asked for.
+  for (std::uint64_t at = 70 * kMib; at < 500 * kMib; at += 5 * kMib) {
+    EXPECT_TRUE(readahead.next(at, 4 * kKib, kFile, kRoom).empty()) << at;
+    EXPECT_EQ(readahead.passed(), 0U);
+  }
+  // One that goes on from there gets nothing a second time.
+  Readahead other;
+  for (std::uint64_t at = 0; at < 64 * kMib; at += 128 * kKib) other.next(at, 128 * kKib, kFile, kRoom);
+  const std::uint64_t leap = 63 * kMib + Readahead::kLargest / 2;
+  for (std::uint64_t at = leap; at < leap + 64 * kMib; at += 128 * kKib) {
+    const auto range = other.next(at, 128 * kKib, kFile, kRoom);
+    if (range.empty()) continue;
+    EXPECT_GE(range.begin, asked);
+    asked = range.end;
+  }
+  EXPECT_GT(asked, leap + 64 * kMib);
+}
+
+TEST(Readahead, AsksAgainForWhatWasRefused) {
+  Readahead readahead;
+  Readahead::Range range;
+  std::uint64_t at = 0;
+  for (; range.end < 40 * kMib; at += 128 * kKib) {
+    const auto next = readahead.next(at, 128 * kKib, kFile, kRoom);
+    if (!next.empty()) range = next;
+  }
+  readahead.refused(range.begin);
+  const auto again = readahead.next(at, 128 * kKib, kFile, kRoom);
+  EXPECT_EQ(again.begin, range.begin);
+  EXPECT_FALSE(again.empty());
+  // What was read meanwhile is not asked for again.
+  readahead.refused(0);
+  const auto behind = readahead.next(at, 128 * kKib, kFile, kRoom);
+  EXPECT_EQ(behind.begin, at + 128 * kKib);
+}
+
+TEST(Readahead, ReadingOnePlaceOverAndOverIsNoRow) {
+  Readahead readahead;
+  for (int read = 0; read < 1000; ++read) {
+    EXPECT_TRUE(readahead.next(7 * kMib, 4 * kKib, kFile, kRoom).empty());
+  }
 }
 
 TEST(Readahead, ForgetsTheRowAfterAJump) {

@@ -66,6 +66,21 @@ TEST_F(StagingTest, XattrsOfNewSteerTheSnapshotAndGoWithTheDrop) {
   EXPECT_THAT(maker_.drops()[1].options.tags, ElementsAre("by option"));
 }
 
+TEST_F(StagingTest, ProgramsAreToldToWriteFilesInLargePieces) {
+  mount();
+  const UniqueFd made(::open(in_new("file").c_str(), O_WRONLY | O_CREAT, 0644));
+  struct stat file {};
+  ASSERT_EQ(::fstat(made.get(), &file), 0);
+  EXPECT_EQ(file.st_blksize, 1 << 20);
+  ASSERT_EQ(::fchmod(made.get(), 0600), 0);
+  ASSERT_EQ(::fstat(made.get(), &file), 0);
+  EXPECT_EQ(file.st_blksize, 1 << 20);
+  ASSERT_EQ(::mkdir(in_new("folder").c_str(), 0755), 0);
+  struct stat folder {};
+  ASSERT_EQ(::stat(in_new("folder").c_str(), &folder), 0);
+  EXPECT_LT(folder.st_blksize, 1 << 20);  // opendir makes its buffer as large
+}
+
 TEST_F(StagingTest, AClosedFileIsStoredAheadWithItsLastContent) {
   mount();
   put("file", "content");

@@ -124,6 +124,32 @@ TEST_F(ChunkerVectors, FindsTheSameEndHoweverTheDataArrives) {
   }
 }
 
+// 64 bytes of zero end a chunk wherever they stand, so ends can be put where the search has to choose.
+TEST_F(ChunkerVectors, OfSeveralEndsTheFirstCounts) {
+  constexpr std::size_t kFirst = Chunker::kMinSize, kLane = 8192, kLanes = 6;
+  Bytes plain(kFirst + 2 * kLanes * kLane);
+  std::mt19937_64 random(1);
+  do {
+    for (std::uint8_t& byte : plain) byte = static_cast<std::uint8_t>(random() % 255 + 1);
+  } while (chunker_.find_end(plain));
+  const auto end_at = [](Bytes& data, std::size_t size) {
+    std::fill_n(data.begin() + static_cast<std::ptrdiff_t>(size) - 64, 64, std::uint8_t{0});
+  };
+  for (std::size_t earlier = 0; earlier < kLanes; ++earlier) {
+    for (std::size_t later = earlier; later < kLanes; ++later) {
+      for (const std::size_t a : {std::size_t{0}, std::size_t{4000}, kLane - 1}) {
+        for (const std::size_t b : {std::size_t{0}, std::size_t{100}, kLane - 1}) {
+          const std::size_t one = kFirst + earlier * kLane + a, other = kFirst + later * kLane + b;
+          Bytes data = plain;
+          end_at(data, one);
+          end_at(data, other);
+          EXPECT_EQ(chunker_.find_end(data), std::min(one, other)) << one << " " << other;
+        }
+      }
+    }
+  }
+}
+
 TEST(Chunker, RefusesAPolynomialOfAnotherDegree) {
   for (const std::uint64_t polynomial : {0ULL, 1ULL, 3ULL, 1ULL << 52U, 1ULL << 54U, ~0ULL}) {
     EXPECT_THROW(Chunker{polynomial}, Error);
