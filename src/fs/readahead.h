@@ -8,7 +8,7 @@ namespace restic::fs {
 // Decides how far to fetch ahead in one open file. Knows bytes only. Reads count as sequential while they
 // stay near the furthest byte read, for the kernel sends its own read-ahead out of order and leaves out what
 // it still has. The window is twice the length of the run, from kSmallest to kLargest; a reader that jumps
-// gets nothing ahead. Not thread-safe.
+// with small reads gets nothing ahead. Not thread-safe.
 class Readahead {
  public:
   static constexpr std::uint64_t kSmallest = 1ULL << 20U;

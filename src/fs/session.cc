@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sys/eventfd.h>
+#include <sys/mount.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -172,7 +173,12 @@ void Session::run(const std::function<void()>& ready) {
   };
   impl.vfs.start(invalidate);
   if (impl.branch != nullptr) impl.branch->start(invalidate);
-  WorkerPool workers(session, impl.options.threads, [&impl] { impl.signal(); });
+  // What waits for an answer, perhaps this thread itself, would wait for ever.
+  const auto cut_off = [&impl](int error) {
+    impl.log.error("the requests for " + impl.options.mountpoint + " cannot be read: " + reason(error));
+    umount2(impl.options.mountpoint.c_str(), MNT_FORCE);
+  };
+  WorkerPool workers(session, impl.options.threads, cut_off, [&impl] { impl.signal(); });
   impl.about_to_wait = [&workers] { workers.about_to_wait(); };
   const auto end = [&] {
     impl.vfs.shut_down();

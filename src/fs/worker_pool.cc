@@ -20,7 +20,8 @@ using namespace std::chrono_literals;
 
 // A program that goes through files sends its next request within this time of the answer.
 constexpr auto kWatch = 50us;
-constexpr unsigned kInVain = 8;  // requests in a row that came later, after which nobody looks for the next
+// After so many requests in a row that came later, a worker looks for the next one only now and then.
+constexpr unsigned kInVain = 8, kNowAndThen = 32;
 constexpr auto kTick = 500us;
 
 // A request as it comes from the device; freed also when the thread is cancelled while it waits for one.
@@ -57,10 +58,12 @@ std::thread quiet_thread(std::function<void()> body) {
   return thread;
 }
 
-WorkerPool::WorkerPool(fuse_session* session, unsigned threads, std::function<void()> all_ended)
+WorkerPool::WorkerPool(fuse_session* session, unsigned threads, std::function<void(int)> failed,
+                       std::function<void()> all_ended)
     : session_(session),
       threads_(threads),
       cores_(std::thread::hardware_concurrency()),
+      failed_(std::move(failed)),
       all_ended_(std::move(all_ended)) {}
 
 WorkerPool::~WorkerPool() { end(); }
@@ -78,15 +81,16 @@ void WorkerPool::serve() {
   pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, nullptr);
   RequestBuffer request;
   bool answered = false;
-  while (fuse_session_exited(session_) == 0 && await_turn()) {
+  while (fuse_session_exited(session_) == 0 && await_turn(answered)) {
     const auto since = Clock::now();
-    if (answered && in_vain_ < kInVain) watch(since);
+    if (answered && (in_vain_ < kInVain || in_vain_ % kNowAndThen == 0)) watch(since);
     pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, nullptr);
     const int size = fuse_session_receive_buf(session_, &request.buffer);
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, nullptr);
     const bool again = size == -EINTR || size == -EAGAIN || size == -ENOENT;
     if (size <= 0 && !again) {
       fuse_session_exit(session_);  // with the turn kept: nobody need ask the device any more
+      if (size < 0) failed_(-size);
       break;
     }
     if (answered) in_vain_ = Clock::now() - since < 2 * kWatch ? 0 : in_vain_ + 1;
@@ -103,9 +107,10 @@ void WorkerPool::serve() {
 
 bool WorkerPool::take_turn() { return !listening_.load() && !listening_.exchange(true); }
 
-// False: there are no more turns.
-bool WorkerPool::await_turn() {
+// False: there are no more turns. Whoever sleeps meanwhile has not `answered` just now.
+bool WorkerPool::await_turn(bool& answered) {
   if (take_turn()) return true;
+  answered = false;
   std::unique_lock lock(mutex_);
   ++asleep_;
   turn_.wait(lock, [this] { return ending_ || take_turn(); });

@@ -25,8 +25,11 @@ namespace restic::fs {
 //  - within a millisecond, whatever else keeps the workers from listening.
 class WorkerPool {
  public:
-  // `all_ended` is called by the last worker that ends by itself: because the mount is gone.
-  WorkerPool(fuse_session* session, unsigned threads, std::function<void()> all_ended);
+  // `failed` is called, with an errno, when the device cannot be read any more though the mount is there;
+  // then all workers end. `all_ended` is called by the last worker that ends by itself, also when the mount
+  // is gone.
+  WorkerPool(fuse_session* session, unsigned threads, std::function<void(int)> failed,
+             std::function<void()> all_ended);
   ~WorkerPool();  // ends and joins
   WorkerPool(const WorkerPool&) = delete;
   WorkerPool& operator=(const WorkerPool&) = delete;
@@ -41,7 +44,7 @@ class WorkerPool {
   using Clock = std::chrono::steady_clock;
 
   void serve();
-  bool await_turn();
+  bool await_turn(bool& answered);
   bool take_turn();
   void watch(Clock::time_point since) const;
   bool more_waiting() const;
@@ -52,6 +55,7 @@ class WorkerPool {
   fuse_session* const session_;
   const unsigned threads_;
   const unsigned cores_;
+  const std::function<void(int)> failed_;
   const std::function<void()> all_ended_;
   std::atomic<unsigned> running_{0};
   std::vector<std::thread> workers_;

@@ -61,6 +61,7 @@ TreePtr TreeStore::cached(const Id& id) {
   if (!was_unread) return tree;
   {
     std::lock_guard lock(mutex_);
+    forget_old_walk();
     earn();
   }
   fetch_ahead();
