@@ -23,6 +23,8 @@ namespace restic::fs {
 //  - at once, when more is waiting than the request that was taken, unless that is answered in no time, or
 //    when about_to_wait() is called;
 //  - within a millisecond, whatever else keeps the workers from listening.
+//
+// Used by one thread, but for about_to_wait().
 class WorkerPool {
  public:
   // `failed` is called, with an errno, when the device cannot be read any more though the mount is there;
@@ -34,7 +36,7 @@ class WorkerPool {
   WorkerPool(const WorkerPool&) = delete;
   WorkerPool& operator=(const WorkerPool&) = delete;
 
-  void start();
+  void start();  // once; throws std::system_error when there are no threads to be had, and end() still works
   // Ends every worker as soon as it has answered the request it has, and waits for that.
   void end();
   // The request that the calling worker answers has to wait for something. Cheap; from any thread.
@@ -63,8 +65,8 @@ class WorkerPool {
 
   std::atomic<bool> listening_{false};    // some worker is, or is about to
   std::atomic<std::uint64_t> taken_{0};   // requests
-  std::atomic<unsigned> in_vain_{0};      // requests in a row that nobody could have watched for
-  std::atomic<bool> keeper_rests_{true};  // nothing happens, and somebody listens
+  std::atomic<unsigned> in_vain_{0};      // requests in a row that came too late to be watched for
+  std::atomic<bool> keeper_rests_{true};  // nothing happens that it has to see to
 
   std::mutex mutex_;
   std::condition_variable turn_, work_;  // for the workers; for the keeper
