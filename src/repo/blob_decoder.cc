@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "repo/blob_decoder.h"
 
+#include <array>
 #include <cstring>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -18,12 +20,12 @@ BlobPtr owned(std::shared_ptr<const Bytes> bytes) {
   return std::make_shared<const Blob>(Blob{std::move(bytes), view, charged});
 }
 
-Result<BlobPtr> open_and_verify(const Crypto& crypto, const PackedBlob& blob, std::span<std::uint8_t> sealed,
-                                const std::shared_ptr<Bytes>& buffer) {
+// The plaintext, not verified yet.
+Result<BlobPtr> open(const Crypto& crypto, const SealedBlob& item, const std::shared_ptr<Bytes>& buffer) {
+  const PackedBlob& blob = item.blob;
   ByteView plain;
-  if (!crypto.open_in_place(sealed, plain)) return damaged("its MAC is wrong");
+  if (!crypto.open_in_place(item.sealed, plain)) return damaged("its MAC is wrong");
   if (blob.uncompressed_length == 0 && plain.size() >= buffer->capacity() / 4 * 3) {
-    if (Id::of(plain) != blob.key.id) return damaged("its content is not what its id says");
     return std::make_shared<const Blob>(Blob{buffer, plain, buffer->capacity()});
   }
   auto bytes = std::make_shared<Bytes>();
@@ -33,8 +35,75 @@ Result<BlobPtr> open_and_verify(const Crypto& crypto, const PackedBlob& blob, st
   } else if (!plain.empty()) {
     std::memcpy(bytes->data(), plain.data(), plain.size());
   }
-  if (Id::of(*bytes) != blob.key.id) return damaged("its content is not what its id says");
   return owned(std::move(bytes));
+}
+
+Result<BlobPtr> try_open(const Crypto& crypto, const SealedBlob& item, const std::shared_ptr<Bytes>& buffer) {
+  try {
+    return open(crypto, item, buffer);
+  } catch (const Error& error) {
+    return error;
+  } catch (const std::exception&) {
+    return Error(Errc::Io, "there is no memory for its " + std::to_string(item.blob.plain_size()) + " bytes");
+  }
+}
+
+Result<BlobPtr> verified(Result<BlobPtr> opened, const Id& actual, const PackedBlob& blob) {
+  if (opened.ok() && actual != blob.key.id) return damaged("its content is not what its id says");
+  return opened;
+}
+
+// Small blobs that are hashed together: not many, so that the first does not wait long for the last.
+class Group {
+ public:
+  // Passes on those that are full.
+  void add(std::size_t position, const SealedBlob& blob, Result<BlobPtr> opened, const OnDecoded& done) {
+    bytes_ += opened.ok() ? opened.value()->bytes.size() : 0;
+    members_[count_++].emplace(Member{position, &blob.blob, std::move(opened)});
+    if (count_ == kMost || bytes_ >= kEnough) pass_on(done);
+  }
+
+  void pass_on(const OnDecoded& done) {
+    std::array<ByteView, kMost> contents;
+    std::array<Id, kMost> ids;
+    for (std::size_t i = 0; i < count_; ++i) {
+      if (members_[i]->opened.ok()) contents[i] = members_[i]->opened.value()->bytes;
+    }
+    ids_of(std::span(contents).first(count_), ids);
+    for (std::size_t i = 0; i < count_; ++i) {
+      Member& member = *members_[i];
+      done(member.position, verified(std::move(member.opened), ids[i], *member.blob));
+    }
+    count_ = 0;
+    bytes_ = 0;
+  }
+
+ private:
+  static constexpr std::size_t kMost = 32;
+  static constexpr std::size_t kEnough = 128U << 10U;
+
+  struct Member {
+    std::size_t position;
+    const PackedBlob* blob;
+    Result<BlobPtr> opened;
+  };
+  std::array<std::optional<Member>, kMost> members_;
+  std::size_t count_ = 0;
+  std::size_t bytes_ = 0;
+};
+
+// From here on a blob is worth the way to the desk.
+constexpr std::size_t kLarge = 64U << 10U;
+
+void decode_large(const Crypto& crypto, HashDesk& desk, std::size_t position, const SealedBlob& item,
+                  const std::shared_ptr<Bytes>& buffer, const OnDecoded& done) {
+  HashDesk::Visit visit(desk);
+  Result<BlobPtr> opened = try_open(crypto, item, buffer);
+  if (!opened.ok()) return done(position, std::move(opened));
+  const ByteView content = opened.value()->bytes;
+  visit.bring({content, [position, blob = item.blob, opened = std::move(opened), done](const Id& actual) {
+                 done(position, verified(opened, actual, blob));
+               }});
 }
 
 }  // namespace
@@ -55,15 +124,17 @@ std::optional<Error> implausible(const PackedBlob& blob) {
   return std::nullopt;
 }
 
-Result<BlobPtr> decode_blob(const Crypto& crypto, const PackedBlob& blob, std::span<std::uint8_t> sealed,
-                            const std::shared_ptr<Bytes>& buffer) {
-  try {
-    return open_and_verify(crypto, blob, sealed, buffer);
-  } catch (const Error& error) {
-    return error;
-  } catch (const std::exception&) {
-    return Error(Errc::Io, "there is no memory for its " + std::to_string(blob.plain_size()) + " bytes");
+void decode_blobs(const Crypto& crypto, HashDesk& desk, std::span<const SealedBlob> blobs,
+                  const std::shared_ptr<Bytes>& buffer, const OnDecoded& done) {
+  Group group;
+  for (std::size_t i = 0; i < blobs.size(); ++i) {
+    if (blobs[i].blob.plain_size() >= kLarge) {
+      decode_large(crypto, desk, i, blobs[i], buffer, done);
+    } else {
+      group.add(i, blobs[i], try_open(crypto, blobs[i], buffer), done);
+    }
   }
+  group.pass_on(done);
 }
 
 }  // namespace restic::repo

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -10,6 +11,7 @@
 #include "base/error.h"
 #include "repo/blob.h"
 #include "repo/crypto.h"
+#include "repo/hash_desk.h"
 #include "repo/index.h"
 
 namespace restic::repo {
@@ -21,12 +23,21 @@ std::uint64_t max_plain_size(BlobType type);
 // Why what an index says of a blob cannot be true, or nothing. Asked before memory is taken on its word.
 std::optional<Error> implausible(const PackedBlob& blob);
 
-// Opens, decompresses and verifies one sealed blob (FORMAT: pack files): MAC, AES-256-CTR, zstd to exactly
-// the size that the index says, SHA-256 equal to the id. `sealed` lies in `buffer` and is decrypted in place.
-// A blob that takes most of the buffer is given out as part of it; others get memory of their own, so that a
-// small blob does not keep a large range. CPU work only. Error is Damaged and says which of these failed, or
-// Io where there is no memory for it.
-Result<BlobPtr> decode_blob(const Crypto& crypto, const PackedBlob& blob, std::span<std::uint8_t> sealed,
-                            const std::shared_ptr<Bytes>& buffer);
+// A blob as it lies in its pack.
+struct SealedBlob {
+  PackedBlob blob;
+  std::span<std::uint8_t> sealed;
+};
+
+// Opens, decompresses and verifies sealed blobs (FORMAT: pack files): MAC, AES-256-CTR, zstd to exactly the
+// size that the index says, SHA-256 equal to the id. All lie in `buffer` and are decrypted in place. A blob
+// that takes most of the buffer is given out as part of it; others get memory of their own, so that a small
+// blob does not keep a large range. `done` is called once for each: for small ones a few at a time, which are
+// hashed together, for a large one perhaps later, by another thread that hashes it at `desk` beside its own.
+// `done` must not throw. CPU work only. An error is Damaged and says which of these failed, or Io where there
+// is no memory for it.
+using OnDecoded = std::function<void(std::size_t position, Result<BlobPtr> blob)>;
+void decode_blobs(const Crypto& crypto, HashDesk& desk, std::span<const SealedBlob> blobs,
+                  const std::shared_ptr<Bytes>& buffer, const OnDecoded& done);
 
 }  // namespace restic::repo

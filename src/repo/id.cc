@@ -3,10 +3,14 @@
 
 #include <openssl/evp.h>
 
+#include <algorithm>
+#include <array>
+#include <cstdint>
 #include <memory>
 #include <new>
 
 #include "repo/hex.h"
+#include "repo/sha256_lanes.h"
 
 namespace restic::repo {
 namespace {
@@ -54,6 +58,29 @@ std::optional<Id> Id::from_hex(std::string_view text) {
 Id Id::of(ByteView content) {
   thread_local Sha256Context context;
   return context.digest(content);
+}
+
+void ids_of(std::span<const ByteView> contents, std::span<Id> ids) {
+  if (contents.size() < 2 || !Sha256Lanes::available()) {
+    std::ranges::transform(contents, ids.begin(), &Id::of);
+    return;
+  }
+  Sha256Lanes lanes;
+  std::array<std::size_t, Sha256Lanes::kLanes> positions{};  // of the contents in the lanes
+  std::size_t next = 0;
+  for (std::size_t done = 0; done < contents.size();) {
+    for (std::size_t lane = 0; lane < positions.size(); ++lane) {
+      if (lanes.done(lane)) {
+        ids[positions[lane]] = lanes.take(lane);
+        ++done;
+      }
+      if (!lanes.busy(lane) && next < contents.size()) {
+        positions[lane] = next;
+        lanes.start(lane, contents[next++]);
+      }
+    }
+    lanes.run(SIZE_MAX);
+  }
 }
 
 }  // namespace restic::repo

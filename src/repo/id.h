@@ -5,6 +5,7 @@
 #include <compare>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -25,6 +26,10 @@ struct Id {
   static std::optional<Id> from_hex(std::string_view);  // exactly 64 lower-case digits
   static Id of(ByteView content);                       // SHA-256
 };
+
+// The SHA-256 of each content, to its place in `ids`; takes less time than one after the other where the
+// processor can compute two at once.
+void ids_of(std::span<const ByteView> contents, std::span<Id> ids);
 
 enum class BlobType : std::uint8_t { Data, Tree };
 

@@ -2,6 +2,7 @@
 #include "repo/index_check.h"
 
 #include <algorithm>
+#include <exception>
 #include <memory>
 #include <string>
 #include <unordered_set>
@@ -86,16 +87,25 @@ class IndexCheck {
     } catch (const Error& error) {
       return unreadable(places[range.blobs.front()].blob.key.id, range.pack, error);
     }
+    std::vector<SealedBlob> sealed;
     for (const std::size_t position : range.blobs) {
       const PackedBlob& blob = places[position].blob;
-      const std::span sealed = std::span(*bytes).subspan(blob.offset - range.range.offset, blob.length);
-      const Result<BlobPtr> plain = decode_blob(repository_.crypto(), blob, sealed, bytes);
-      if (plain.ok()) {
-        check_tree(blob.key.id, plain.value()->bytes);
-      } else {
-        unreadable(blob.key.id, range.pack, plain.error());
-      }
+      sealed.push_back({blob, std::span(*bytes).subspan(blob.offset - range.range.offset, blob.length)});
     }
+    HashDesk desk;
+    std::exception_ptr problem;
+    decode_blobs(repository_.crypto(), desk, sealed, bytes,
+                 [&](std::size_t position, const Result<BlobPtr>& plain) {
+                   if (problem) return;
+                   const Id& tree = sealed[position].blob.key.id;
+                   try {
+                     if (!plain.ok()) return unreadable(tree, range.pack, plain.error());
+                     check_tree(tree, plain.value()->bytes);
+                   } catch (...) {
+                     problem = std::current_exception();
+                   }
+                 });
+    if (problem) std::rethrow_exception(problem);
   }
 
   void check_tree(const Id& id, ByteView blob) {

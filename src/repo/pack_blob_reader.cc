@@ -246,28 +246,29 @@ void PackBlobReader::arrived(const std::shared_ptr<const Cargo>& cargo, std::uin
   landing->cargo = cargo;
   landing->begin = begin;
   landing->bytes = std::make_shared<Bytes>(bytes.take());
-  if (decodes_on_arrival_) return decode(*landing, 0, items.size());
+  if (decodes_on_arrival_) return decode(landing, 0, items.size());
   for (std::size_t first = 0, last = 0; first < items.size(); first = last) {
     for (std::uint64_t size = 0; last < items.size() && size < kTaskBytes; ++last) {
       size += std::max(items[last].place.blob.length, items[last].place.blob.plain_size());
     }
-    pool_.submit([this, landing, first, last] { decode(*landing, first, last); });
+    pool_.submit([this, landing, first, last] { decode(landing, first, last); });
   }
 }
 
-void PackBlobReader::decode(const Landing& landing, std::size_t first, std::size_t last) {
+void PackBlobReader::decode(const std::shared_ptr<Landing>& landing, std::size_t first, std::size_t last) {
+  std::vector<SealedBlob> blobs;
+  blobs.reserve(last - first);
   for (std::size_t i = first; i < last; ++i) {
-    const auto& [flight, place] = landing.cargo->items[i];
-    const auto sealed =
-        std::span(*landing.bytes).subspan(place.blob.offset - landing.begin, place.blob.length);
-    Result<BlobPtr> blob = decode_blob(crypto_, place.blob, sealed, landing.bytes);
-    if (blob.ok()) {
-      decoded_bytes_ += blob.value()->bytes.size();
-      finish(flight, std::move(blob));
-    } else {
-      divert(flight, place, blob.error());
-    }
+    const PackedBlob& blob = landing->cargo->items[i].place.blob;
+    blobs.push_back({blob, std::span(*landing->bytes).subspan(blob.offset - landing->begin, blob.length)});
   }
+  decode_blobs(crypto_, desk_, blobs, landing->bytes,
+               [this, landing, first](std::size_t position, Result<BlobPtr> blob) {
+                 const auto& [flight, place] = landing->cargo->items[first + position];
+                 if (!blob.ok()) return divert(flight, place, blob.error());
+                 decoded_bytes_ += blob.value()->bytes.size();
+                 finish(flight, std::move(blob));
+               });
 }
 
 void PackBlobReader::divert(const FlightPtr& flight, const BlobPlace& place, const Error& error) {

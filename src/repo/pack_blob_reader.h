@@ -19,6 +19,7 @@
 #include "repo/crypto.h"
 #include "repo/fetch_plan.h"
 #include "repo/gate.h"
+#include "repo/hash_desk.h"
 #include "repo/index.h"
 #include "repo/index_refresher.h"
 #include "repo/neighbour_map.h"
@@ -78,7 +79,7 @@ class PackBlobReader : public BlobReader {
   void load_alone(const FlightPtr& flight, const BlobPlace& place);
   void arrived(const std::shared_ptr<const Cargo>& cargo, std::uint64_t begin, Result<Bytes> bytes,
                MemoryHold hold);
-  void decode(const Landing& landing, std::size_t first, std::size_t last);
+  void decode(const std::shared_ptr<Landing>& landing, std::size_t first, std::size_t last);
   void divert(const FlightPtr& flight, const BlobPlace& place, const Error& error);
   void relocate(const FlightPtr& flight);
   void finish(const FlightPtr& flight, Result<BlobPtr> result);
@@ -94,6 +95,7 @@ class PackBlobReader : public BlobReader {
   mutable BlobCache cache_;
   RangeLoader loader_;
   NeighbourMap neighbours_;
+  HashDesk desk_;
 
   std::mutex mutex_;
   std::unordered_map<BlobKey, FlightPtr, BlobKeyHash> flights_;

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+#include "repo/hash_desk.h"
+
+#include <array>
+#include <cstdint>
+#include <utility>
+
+#include "repo/sha256_lanes.h"
+
+namespace restic::repo {
+namespace {
+
+// How much is hashed alone before the next look for something to hash beside it.
+constexpr std::size_t kAlone = 64U << 10U;
+constexpr std::size_t kTogether = SIZE_MAX;
+
+}  // namespace
+
+HashDesk::Visit::Visit(HashDesk& desk) : desk_(desk), announced_(Sha256Lanes::available()) {
+  if (!announced_) return;
+  const std::lock_guard lock(desk_.mutex_);
+  ++desk_.coming_;
+}
+
+HashDesk::Visit::~Visit() {
+  if (announced_) desk_.arrive(std::nullopt);
+}
+
+void HashDesk::Visit::bring(Job job) {
+  if (!announced_) return job.done(Id::of(job.content));
+  announced_ = false;
+  desk_.arrive(std::move(job));
+}
+
+void HashDesk::arrive(std::optional<Job> job) {
+  std::optional<Job> left;
+  {
+    const std::lock_guard lock(mutex_);
+    --coming_;
+    const bool others = coming_ > 0 || with_free_lane_ > 0;
+    if (job && !left_ && others) {
+      left_ = std::move(job);
+      return;
+    }
+    left = std::exchange(left_, std::nullopt);
+    if (!job) std::swap(job, left);
+    if (!job) return;
+    if (!left) ++with_free_lane_;
+  }
+  hash(std::move(job), std::move(left));
+}
+
+void HashDesk::hash(std::optional<Job> first, std::optional<Job> second) {
+  Sha256Lanes lanes;
+  std::array<std::optional<Job>, Sha256Lanes::kLanes> jobs;
+  std::size_t busy = 0;
+  const auto start = [&](std::size_t lane, std::optional<Job> job) {
+    if (!job) return;
+    lanes.start(lane, job->content);
+    jobs[lane] = std::move(job);
+    ++busy;
+  };
+  start(0, std::move(first));
+  start(1, std::move(second));
+  while (busy != 0) {
+    const bool was_alone = busy == 1;
+    lanes.run(was_alone ? kAlone : kTogether);
+    std::array<std::optional<Job>, Sha256Lanes::kLanes> done;
+    std::array<Id, Sha256Lanes::kLanes> ids;
+    for (std::size_t lane = 0; lane < jobs.size(); ++lane) {
+      if (!lanes.done(lane)) continue;
+      done[lane] = std::exchange(jobs[lane], std::nullopt);
+      ids[lane] = lanes.take(lane);
+      --busy;
+    }
+    {
+      const std::lock_guard lock(mutex_);
+      for (std::size_t lane = 0; lane < jobs.size(); ++lane) {
+        if (!jobs[lane]) start(lane, std::exchange(left_, std::nullopt));
+      }
+      with_free_lane_ += busy == 1 ? 1 : 0;
+      with_free_lane_ -= was_alone ? 1 : 0;
+    }
+    for (std::size_t lane = 0; lane < done.size(); ++lane) {
+      if (done[lane]) done[lane]->done(ids[lane]);
+    }
+  }
+}
+
+}  // namespace restic::repo

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <mutex>
+#include <optional>
+
+#include "base/bytes.h"
+#include "repo/id.h"
+
+namespace restic::repo {
+
+// Where threads bring what is to be hashed, so that one of them can hash two at once (Sha256Lanes): that
+// takes half the processor's time. Who comes while another thread hashes one alone, or while another one is
+// on its way, leaves the work and goes; so nobody ever waits, and what is left is always taken. Thread-safe,
+// never blocks. Where the processor cannot do two at once everybody hashes his own.
+class HashDesk {
+ public:
+  struct Job {
+    ByteView content;                     // must stay as it is until `done`
+    std::function<void(const Id&)> done;  // on the thread that hashed it; must not throw
+  };
+
+  // A visit that has been announced: from here on others may leave work for it. The destructor is the visit
+  // of one who brings nothing.
+  class Visit {
+   public:
+    explicit Visit(HashDesk& desk);
+    ~Visit();
+    Visit(const Visit&) = delete;
+    Visit& operator=(const Visit&) = delete;
+
+    // Ends the visit, once: hashes the job and what others have left, or leaves it to them.
+    void bring(Job job);
+
+   private:
+    HashDesk& desk_;
+    bool announced_;
+  };
+
+ private:
+  void arrive(std::optional<Job> job);
+  void hash(std::optional<Job> first, std::optional<Job> second);
+
+  std::mutex mutex_;
+  std::size_t coming_ = 0;          // guarded by mutex_, like the rest
+  std::size_t with_free_lane_ = 0;  // threads that hash one alone and look here soon
+  std::optional<Job> left_;
+};
+
+}  // namespace restic::repo

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT
+#include "repo/hash_desk.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <random>
+#include <thread>
+#include <vector>
+
+#include "repo/sha256_lanes.h"
+
+namespace restic::repo {
+namespace {
+
+// A job whose outcome is looked at afterwards.
+struct Order {
+  explicit Order(std::size_t size, std::uint8_t fill) : content(size, fill) {}
+  HashDesk::Job job() {
+    return {content, [this](const Id& result) {
+              ++times;
+              id = result;
+            }};
+  }
+  bool is_right() const { return times == 1 && id == Id::of(content); }
+
+  Bytes content;
+  std::atomic<int> times{0};
+  Id id;
+};
+
+TEST(HashDesk, HashesAtOnceForOneWhoIsAlone) {
+  HashDesk desk;
+  for (const std::size_t size : {0U, 1U, 64U, 1'000'000U}) {
+    Order order(size, 7);
+    HashDesk::Visit(desk).bring(order.job());
+    EXPECT_TRUE(order.is_right()) << size;
+  }
+}
+
+TEST(HashDesk, LeavesWorkForSomebodyWhoIsOnTheWayAndHeDoesBoth) {
+  if (!Sha256Lanes::available()) GTEST_SKIP() << "this processor hashes one at a time";
+  HashDesk desk;
+  Order first(300'000, 1);
+  Order second(200'000, 2);
+  HashDesk::Visit on_the_way(desk);
+  HashDesk::Visit(desk).bring(first.job());
+  EXPECT_EQ(first.times, 0);
+  on_the_way.bring(second.job());
+  EXPECT_TRUE(first.is_right());
+  EXPECT_TRUE(second.is_right());
+}
+
+TEST(HashDesk, WorkThatWasLeftIsDoneByAVisitorWhoBringsNothing) {
+  HashDesk desk;
+  Order order(300'000, 1);
+  {
+    const HashDesk::Visit brings_nothing(desk);
+    HashDesk::Visit(desk).bring(order.job());
+  }
+  EXPECT_TRUE(order.is_right());
+}
+
+TEST(HashDesk, HoldsOneJobOnlyForThoseToCome) {
+  HashDesk desk;
+  Order first(100'000, 1);
+  Order second(100'000, 2);
+  Order third(100'000, 3);
+  {
+    const HashDesk::Visit on_the_way(desk);
+    HashDesk::Visit(desk).bring(first.job());
+    HashDesk::Visit(desk).bring(second.job());
+    EXPECT_TRUE(first.is_right());
+    EXPECT_TRUE(second.is_right());
+    HashDesk::Visit(desk).bring(third.job());
+  }
+  EXPECT_TRUE(third.is_right());
+}
+
+TEST(HashDesk, DoesEachJobOnceHoweverManyThreadsBringThem) {
+  constexpr int kThreads = 6;
+  constexpr int kJobs = 300;
+  HashDesk desk;
+  std::vector<std::vector<std::unique_ptr<Order>>> orders(kThreads);
+  {
+    std::vector<std::jthread> threads;
+    for (int t = 0; t < kThreads; ++t) {
+      threads.emplace_back([&desk, &mine = orders[t], t] {
+        std::mt19937 random(t);
+        for (int i = 0; i < kJobs; ++i) {
+          HashDesk::Visit visit(desk);
+          if (random() % 8 == 0) continue;
+          mine.push_back(std::make_unique<Order>(random() % 40'000, static_cast<std::uint8_t>(i)));
+          visit.bring(mine.back()->job());
+        }
+      });
+    }
+  }
+  for (const auto& of_thread : orders) {
+    ASSERT_FALSE(of_thread.empty());
+    for (const auto& order : of_thread) EXPECT_TRUE(order->is_right()) << order->times;
+  }
+}
+
+}  // namespace
+}  // namespace restic::repo
