@@ -103,7 +103,7 @@ struct Archiver::Impl {
         options(std::move(all_options)),
         clock(the_clock),
         budget(std::max(options.upload_budget, kMinBudget)),
-        file_store(repository.config().chunker_polynomial, budget, repository.pool()),
+        file_store(repository.config().chunker_polynomial, budget),
         memory(options.changes_are_reported),
         sessions(repository, budget, options.owner, options.journal, options.idle_release, clock),
         readers(reader_count(std::max(options.upload_budget, kMinBudget), repository.pool().threads())) {}

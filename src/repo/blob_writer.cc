@@ -50,6 +50,12 @@ bool decompresses_to(ByteView compressed, ByteView plain, Bytes& scratch) {
   return decompress_into(compressed, scratch) && equal(scratch, plain);
 }
 
+void throw_if_too_large(ByteView plain) {
+  if (plain.size() > std::numeric_limits<std::uint32_t>::max() - (1U << 20U)) {
+    throw Error(Errc::Usage, "a folder or chunk of more than 4 GiB cannot be stored");
+  }
+}
+
 Error gone_wrong(const BlobKey& key) {
   return {Errc::Damaged, "blob " + key.id.short_hex() +
                              " did not read back as it was written, before upload: this machine's memory or "
@@ -95,11 +101,38 @@ BlobWriter::~BlobWriter() {
 }
 
 StoredBlob BlobWriter::store(BlobType type, ByteView plain) {
-  if (plain.size() > std::numeric_limits<std::uint32_t>::max() - (1U << 20U)) {
-    throw Error(Errc::Usage, "a folder or chunk of more than 4 GiB cannot be stored");
-  }
+  throw_if_too_large(plain);
   throw_if_failed();
-  const BlobKey key{type, Id::of(plain)};
+  return store_hashed({type, Id::of(plain)}, plain);
+}
+
+void BlobWriter::store_on_pool(BlobType type, ByteView plain, OnStored done) {
+  throw_if_too_large(plain);
+  auto visit = std::make_shared<HashDesk::Visit>(desk_);
+  const std::uint64_t ticket = begin(stores_);  // until the visit has ended
+  // One object however many tasks it passes through: what it holds is gone when it was told.
+  auto told = std::make_shared<OnStored>(std::move(done));
+  repository_.pool().submit([this, ticket, type, plain, visit, told]() mutable {
+    const std::optional<Error> error = failure();
+    if (!error) {
+      visit->bring({plain, [this, type, plain, told](const Id& id) {
+                      // Not here: whoever hashes has others to hash for.
+                      repository_.pool().submit([this, key = BlobKey{type, id}, plain, told] {
+                        try {
+                          (*told)(store_hashed(key, plain));
+                        } catch (const std::exception& problem) {
+                          (*told)(as_error(problem));
+                        }
+                      });
+                    }});
+    }
+    visit.reset();
+    end(stores_, ticket);
+    if (error) (*told)(*error);
+  });
+}
+
+StoredBlob BlobWriter::store_hashed(const BlobKey& key, ByteView plain) {
   if (index_->contains(key)) return {key.id, {}};
   // Before the key is known, so that nobody who finds it known can flush without it.
   const std::uint64_t ticket = begin(stores_);
@@ -239,30 +272,42 @@ Added BlobWriter::pack(const BlobKey& key, ByteView plain) {
 
 void BlobWriter::upload(FilledPack filled) {
   const std::uint64_t ticket = begin(writes_);
+  const std::uint64_t visit_ticket = begin(writes_);  // until the visit has ended
+  auto visit = std::make_shared<HashDesk::Visit>(desk_);
   auto pack = std::make_shared<FilledPack>(std::move(filled));
-  repository_.pool().submit([this, ticket, pack] {
+  repository_.pool().submit([this, ticket, visit_ticket, visit, pack]() mutable {
     try {
       throw_if_failed();
       auto finished = std::make_shared<FinishedPack>(finish_pack(std::move(*pack), repository_.crypto()));
-      const std::uint64_t size = finished->content->size();
-      SharedBytes content = std::move(finished->content);
-      uploads_.save({FileType::Pack, finished->entry.pack.hex()}, std::move(content),
-                    [this, ticket, finished, size](const Status& status) {
-                      if (status.ok()) {
-                        count_upload(size);
-                        index_writer_.add(std::move(finished->entry));
-                      } else {
-                        fail(status.error());
-                      }
-                      finished->charged = {};
-                      end(writes_, ticket);
-                    });
+      const ByteView content(*finished->content);
+      visit->bring({content, [this, ticket, finished](const Id& id) {
+                      finished->entry.pack = id;
+                      save_pack(ticket, finished);
+                    }});
     } catch (const std::exception& problem) {
       fail(as_error(problem));
       *pack = {};
       end(writes_, ticket);
     }
+    visit.reset();
+    end(writes_, visit_ticket);
   });
+}
+
+void BlobWriter::save_pack(std::uint64_t ticket, const std::shared_ptr<FinishedPack>& finished) {
+  SharedBytes content = std::move(finished->content);
+  const std::uint64_t size = content->size();
+  uploads_.save({FileType::Pack, finished->entry.pack.hex()}, std::move(content),
+                [this, ticket, finished, size](const Status& status) {
+                  if (status.ok()) {
+                    count_upload(size);
+                    index_writer_.add(std::move(finished->entry));
+                  } else {
+                    fail(status.error());
+                  }
+                  finished->charged = {};
+                  end(writes_, ticket);
+                });
 }
 
 void BlobWriter::count_upload(std::uint64_t bytes) {

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "repo/hash_desk.h"
 #include "repo/index_writer.h"
 #include "repo/memory_budget.h"
 #include "repo/pack_writer.h"
@@ -53,6 +55,10 @@ class BlobWriter {
   BlobWriter& operator=(const BlobWriter&) = delete;
 
   StoredBlob store(BlobType type, ByteView plain);
+  // The same on the pool, where it is hashed beside others. `done` is told there, once, and must not throw;
+  // until then `plain` must stay as it is and the writer must live.
+  using OnStored = std::function<void(Result<StoredBlob> stored)>;
+  void store_on_pool(BlobType type, ByteView plain, OnStored done);
   // Whether the blob is in the repository or will be after flush().
   bool has(const BlobKey& key) const;
   // Blocks until everything whose store() has returned is durable and named by an index file. Throws the
@@ -98,12 +104,14 @@ class BlobWriter {
   bool note_new(const BlobKey& key);
 
   void throw_if_failed() const;
+  StoredBlob store_hashed(const BlobKey& key, ByteView plain);
   std::uint64_t begin(Tickets& tickets);
   void end(Tickets& tickets, std::uint64_t ticket);
   void wait_for(const Tickets& tickets, const std::stop_token& stop);
 
   Added pack(const BlobKey& key, ByteView plain);
   void upload(FilledPack filled);
+  void save_pack(std::uint64_t ticket, const std::shared_ptr<FinishedPack>& finished);
   void count_upload(std::uint64_t bytes);
   void write_index(std::vector<PackEntry> packs);
 
@@ -121,6 +129,7 @@ class BlobWriter {
   std::vector<std::atomic<std::uint64_t>*> counters_;
   std::vector<PackEntry> without_index_;  // uploaded, but their index file failed
 
+  HashDesk desk_;
   IndexWriter index_writer_;
   UploadQueue uploads_;
   PackWriter data_packs_, tree_packs_;

@@ -7,8 +7,8 @@
 #include <cerrno>
 #include <condition_variable>
 #include <cstring>
-#include <exception>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 #include "base/error.h"
@@ -57,7 +57,7 @@ struct FileStore::Part {
 // them.
 class FileStore::Chunks {
  public:
-  Chunks(BlobWriter& writer, CpuPool& pool) : writer_(writer), pool_(pool) {}
+  explicit Chunks(BlobWriter& writer) : writer_(writer) {}
   ~Chunks() { wait(); }
   Chunks(const Chunks&) = delete;
   Chunks& operator=(const Chunks&) = delete;
@@ -73,30 +73,27 @@ class FileStore::Chunks {
       const std::lock_guard lock(mutex_);
       ++running_;
     }
-    pool_.submit([this, place, chunk, held = std::move(part)]() mutable {
-      StoredBlob stored;
-      std::exception_ptr problem;
-      try {
-        stored = writer_.store(BlobType::Data, chunk);
-      } catch (...) {
-        problem = std::current_exception();
-      }
-      held.reset();
-      const std::lock_guard lock(mutex_);
-      stored_[place] = stored;
-      if (problem && !problem_) problem_ = problem;
-      if (--running_ == 0) idle_.notify_all();
-    });
+    writer_.store_on_pool(BlobType::Data, chunk,
+                          [this, place, held = std::move(part)](Result<StoredBlob> stored) mutable {
+                            held.reset();
+                            const std::lock_guard lock(mutex_);
+                            if (stored.ok()) {
+                              stored_[place] = stored.value();
+                            } else if (!problem_) {
+                              problem_ = stored.error();
+                            }
+                            if (--running_ == 0) idle_.notify_all();
+                          });
   }
 
   bool failed() const {
     const std::lock_guard lock(mutex_);
-    return problem_ != nullptr;
+    return problem_.has_value();
   }
 
   StoredFile take(std::uint64_t size) {
     wait();
-    if (problem_) std::rethrow_exception(problem_);
+    if (problem_) throw Error(*problem_);
     StoredFile file;
     file.size = size;
     file.content.reserve(stored_.size());
@@ -125,18 +122,16 @@ class FileStore::Chunks {
   }
 
   BlobWriter& writer_;
-  CpuPool& pool_;
   mutable std::mutex mutex_;
   std::condition_variable idle_;
   std::vector<StoredBlob> stored_;  // guarded by mutex_, like the rest
   std::size_t running_ = 0;
-  std::exception_ptr problem_;
+  std::optional<Error> problem_;
 };
 
-FileStore::FileStore(std::uint64_t chunker_polynomial, MemoryBudget& budget, CpuPool& pool)
+FileStore::FileStore(std::uint64_t chunker_polynomial, MemoryBudget& budget)
     : chunker_(chunker_polynomial),
       budget_(budget),
-      pool_(pool),
       buffers_(std::make_shared<BufferCache>(Chunker::kMaxSize, kKeptParts)) {}
 
 std::shared_ptr<FileStore::Part> FileStore::new_part(std::uint64_t wanted,
@@ -156,7 +151,7 @@ std::shared_ptr<FileStore::Part> FileStore::new_part(std::uint64_t wanted,
 
 StoredFile FileStore::store(int fd, std::uint64_t expected_size, const std::string& path, BlobWriter& writer,
                             const OnProgress& on_progress, const std::stop_token& stop) const {
-  Chunks chunks(writer, pool_);
+  Chunks chunks(writer);
   std::uint64_t offset = 0;  // of the next byte to read
   std::size_t begin = 0;     // of the chunk, in the part
   std::size_t end = 0;       // of what is read, in the part

@@ -11,7 +11,6 @@
 #include "repo/blob_writer.h"
 #include "repo/buffer_cache.h"
 #include "repo/chunker.h"
-#include "repo/cpu_pool.h"
 #include "repo/memory_budget.h"
 
 namespace restic::repo {
@@ -32,7 +31,7 @@ class FileStore {
   static constexpr std::uint64_t kMaxHeld = 2 * Chunker::kMaxSize;
 
   // Everything must outlive the store.
-  FileStore(std::uint64_t chunker_polynomial, MemoryBudget& budget, CpuPool& pool);
+  FileStore(std::uint64_t chunker_polynomial, MemoryBudget& budget);
 
   // `expected_size` is what stat says; the file may turn out longer or shorter. `on_progress` is told of
   // bytes read. Throws UnreadableError, Cancelled, or the writer's failure.
@@ -51,7 +50,6 @@ class FileStore {
 
   const Chunker chunker_;
   MemoryBudget& budget_;
-  CpuPool& pool_;
   const std::shared_ptr<BufferCache> buffers_;
 };
 

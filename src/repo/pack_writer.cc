@@ -41,7 +41,6 @@ FinishedPack finish_pack(FilledPack pack, const Crypto& crypto) {
   const Bytes tail = encode_pack_tail(crypto, pack.blobs);
   pack.content.insert(pack.content.end(), tail.begin(), tail.end());
   FinishedPack finished;
-  finished.entry.pack = Id::of(pack.content);
   finished.entry.blobs = std::move(pack.blobs);
   finished.content = SharedBytes(new Bytes(std::move(pack.content)), GiveBack{std::move(pack.buffers)});
   finished.charged = std::move(pack.charged);

@@ -24,14 +24,14 @@ struct FilledPack {
   BudgetShare charged;                   // for `content`
 };
 
-// A finished pack file, ready to be saved under `entry.pack`.
+// A finished pack file, to be saved under the SHA-256 of it all.
 struct FinishedPack {
   SharedBytes content;
   PackEntry entry;
   BudgetShare charged;
 };
 
-// Adds header and trailer and takes the SHA-256 of it all. CPU work; thread-safe.
+// Adds header and trailer; leaves `entry.pack`, the pack's name, to the caller. CPU work; thread-safe.
 FinishedPack finish_pack(FilledPack pack, const Crypto& crypto);
 
 // Lays out blobs of one kind in packs as restic does (FORMAT: pack files): a pack is full with the blob that
