@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <mutex>
 #include <utility>
-#include <vector>
 
 #include "base/bytes.h"
 
@@ -14,8 +13,7 @@ namespace restic::repo {
 // costs more, page by page, than sealing into it; an allocator that keeps them keeps too many. Thread-safe.
 class BufferCache {
  public:
-  // Keeps at most `kept` buffers that nobody uses.
-  BufferCache(std::size_t size, std::size_t kept) : size_(size), kept_(kept) {}
+  explicit BufferCache(std::size_t size) : size_(size) {}
   BufferCache(const BufferCache&) = delete;
   BufferCache& operator=(const BufferCache&) = delete;
 
@@ -24,10 +22,7 @@ class BufferCache {
     Bytes buffer;
     {
       const std::lock_guard lock(mutex_);
-      if (!unused_.empty()) {
-        buffer = std::move(unused_.back());
-        unused_.pop_back();
-      }
+      buffer.swap(unused_);
     }
     buffer.resize(size_);
     return buffer;
@@ -35,19 +30,21 @@ class BufferCache {
 
   void give_back(Bytes buffer) {
     const std::lock_guard lock(mutex_);
-    if (unused_.size() < kept_ && buffer.capacity() >= size_) unused_.push_back(std::move(buffer));
+    if (keeps_one_ && unused_.capacity() == 0 && buffer.capacity() >= size_) unused_ = std::move(buffer);
   }
 
-  void clear() {
+  // Whether one that nobody uses is kept. Where memory is short it is better used otherwise.
+  void keep_one(bool keep) {
     const std::lock_guard lock(mutex_);
-    unused_.clear();
+    keeps_one_ = keep;
+    if (!keep) Bytes().swap(unused_);
   }
 
  private:
   const std::size_t size_;
-  const std::size_t kept_;
   std::mutex mutex_;
-  std::vector<Bytes> unused_;  // guarded by mutex_
+  Bytes unused_;  // guarded by mutex_, like the rest; empty: none
+  bool keeps_one_ = true;
 };
 
 }  // namespace restic::repo

@@ -20,7 +20,9 @@ namespace {
 // Read and searched for an end while it is still in the processor's cache.
 constexpr std::size_t kReadSize = 512U << 10U;
 
-constexpr std::size_t kKeptParts = 1;
+// Of one file, in chunks on their way, before more of it is read: enough for the pool, and the rest of the
+// budget is for packs on their way.
+constexpr std::size_t kMostRunning = Chunker::kMaxSize;
 
 // Fills `into` as far as the file goes.
 std::size_t read_at(int fd, std::uint64_t offset, std::span<std::uint8_t> into, const std::string& path) {
@@ -71,19 +73,27 @@ class FileStore::Chunks {
     const std::size_t place = reserve();
     {
       const std::lock_guard lock(mutex_);
-      ++running_;
+      running_bytes_ += chunk.size();
     }
-    writer_.store_on_pool(BlobType::Data, chunk,
-                          [this, place, held = std::move(part)](Result<StoredBlob> stored) mutable {
-                            held.reset();
-                            const std::lock_guard lock(mutex_);
-                            if (stored.ok()) {
-                              stored_[place] = stored.value();
-                            } else if (!problem_) {
-                              problem_ = stored.error();
-                            }
-                            if (--running_ == 0) idle_.notify_all();
-                          });
+    writer_.store_on_pool(
+        BlobType::Data, chunk,
+        [this, place, size = chunk.size(), held = std::move(part)](Result<StoredBlob> stored) mutable {
+          held.reset();
+          const std::lock_guard lock(mutex_);
+          if (stored.ok()) {
+            stored_[place] = stored.value();
+          } else if (!problem_) {
+            problem_ = stored.error();
+          }
+          running_bytes_ -= size;
+          fewer_.notify_all();
+        });
+  }
+
+  // Blocks while more than `most` bytes are on their way.
+  void wait_for_fewer(std::size_t most) {
+    std::unique_lock lock(mutex_);
+    fewer_.wait(lock, [&] { return running_bytes_ <= most; });
   }
 
   bool failed() const {
@@ -116,23 +126,20 @@ class FileStore::Chunks {
     stored_[place] = blob;
   }
 
-  void wait() {
-    std::unique_lock lock(mutex_);
-    idle_.wait(lock, [&] { return running_ == 0; });
-  }
+  void wait() { wait_for_fewer(0); }
 
   BlobWriter& writer_;
   mutable std::mutex mutex_;
-  std::condition_variable idle_;
+  std::condition_variable fewer_;
   std::vector<StoredBlob> stored_;  // guarded by mutex_, like the rest
-  std::size_t running_ = 0;
+  std::size_t running_bytes_ = 0;
   std::optional<Error> problem_;
 };
 
 FileStore::FileStore(std::uint64_t chunker_polynomial, MemoryBudget& budget)
     : chunker_(chunker_polynomial),
       budget_(budget),
-      buffers_(std::make_shared<BufferCache>(Chunker::kMaxSize, kKeptParts)) {}
+      buffers_(std::make_shared<BufferCache>(Chunker::kMaxSize)) {}
 
 std::shared_ptr<FileStore::Part> FileStore::new_part(std::uint64_t wanted,
                                                      const std::stop_token& stop) const {
@@ -141,6 +148,7 @@ std::shared_ptr<FileStore::Part> FileStore::new_part(std::uint64_t wanted,
   auto part = std::make_shared<Part>();
   part->charged = BudgetShare(budget_, size);
   if (size == Chunker::kMaxSize) {
+    buffers_->keep_one(budget_.is_ample());
     part->buffers = buffers_;
     part->bytes = buffers_->take();
   } else {
@@ -159,6 +167,7 @@ StoredFile FileStore::store(int fd, std::uint64_t expected_size, const std::stri
   std::shared_ptr<Part> part = new_part(expected_size + 1, stop);
   for (;;) {
     if (end == part->bytes.size()) {
+      chunks.wait_for_fewer(kMostRunning);
       // What is left of this part, without an end so far, becomes the start of the next.
       std::shared_ptr<Part> next =
           new_part(std::max(expected_size, offset) - offset + (end - begin) + kReadSize, stop);

@@ -40,7 +40,7 @@ class FileStore {
                    const OnProgress& on_progress, const std::stop_token& stop) const;
 
   // Gives memory back that is kept for the next large file.
-  void release_buffers() const { buffers_->clear(); }
+  void release_buffers() const { buffers_->keep_one(false); }
 
  private:
   struct Part;

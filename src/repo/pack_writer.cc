@@ -14,8 +14,6 @@ namespace {
 // Beyond the target: the largest data blob, its overhead and a header for a few thousand blobs. Untouched
 // memory costs nothing.
 constexpr std::size_t kBeyondTarget = (8U << 20U) + (256U << 10U);
-// A pack ends its way about when the next one begins.
-constexpr std::size_t kKeptBuffers = 1;
 
 // Ends a pack's content by keeping its memory for the next one.
 struct GiveBack {
@@ -51,7 +49,7 @@ PackWriter::PackWriter(MemoryBudget& budget, Filled filled, std::size_t target_s
     : budget_(budget),
       filled_(std::move(filled)),
       target_size_(target_size),
-      buffers_(std::make_shared<BufferCache>(target_size + kBeyondTarget, kKeptBuffers)) {}
+      buffers_(std::make_shared<BufferCache>(target_size + kBeyondTarget)) {}
 
 PackWriter::~PackWriter() {
   if (open_) budget_.release(open_->used);
@@ -114,6 +112,8 @@ void PackWriter::leave(const OpenPackPtr& pack) {
   if (pack->inside.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
   pack->pack.content.resize(pack->used);
   pack->pack.charged = BudgetShare(budget_, pack->used);
+  // A pack ends its way about when the next one begins, if nothing holds it up.
+  buffers_->keep_one(budget_.is_ample());
   filled_(std::move(pack->pack));
 }
 
