@@ -19,7 +19,9 @@ class Mount:
 
     def __init__(self, tools, storage, folder, cache, patience):
         self._patience = patience
-        self.point = tempfile.mkdtemp(prefix="mnt-", dir=tools.work)
+        # Not in the work folder: the line's server looks at all that lies in it, and would wait for the program that
+        # waits for the server.
+        self.point = tempfile.mkdtemp(prefix="bench-mnt-")
         # Not shared: what a killed mount leaves in it is no concern of the next.
         self.state = tempfile.mkdtemp(prefix="state-", dir=tools.work)
         self._log = open(os.path.join(tools.work, f"{self.program}.log"), "a", encoding="utf-8")
