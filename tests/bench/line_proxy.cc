@@ -193,20 +193,19 @@ class Proxy {
     }
   }
 
-  static void take_in(Flow& flow, Clock::time_point earliest, bool& broken) {
+  void take_in(Flow& flow, Clock::time_point earliest, bool& broken) {
     while (!flow.ended && flow.queued < kQueueLimit) {
-      Parcel parcel;
-      parcel.bytes.resize(kReadSize);
-      const ssize_t got = read(flow.from, parcel.bytes.data(), parcel.bytes.size());
+      const ssize_t got = read(flow.from, buffer_.data(), buffer_.size());
       if (got < 0) {
         if (errno != EAGAIN && errno != ENOTCONN) broken = true;
         return;
       }
-      parcel.bytes.resize(static_cast<std::size_t>(got));
       if (got == 0) {
         flow.ended = true;
         return;
       }
+      Parcel parcel;
+      parcel.bytes.assign(buffer_.begin(), buffer_.begin() + got);
       parcel.due = flow.link->send(parcel.bytes.size(), earliest);
       flow.queued += parcel.bytes.size();
       flow.queue.push_back(std::move(parcel));
@@ -262,6 +261,7 @@ class Proxy {
   sockaddr_in target_;
   UniqueFd epoll_, listener_, signals_, timer_;
   Link up_, down_;
+  Bytes buffer_ = Bytes(kReadSize);  // made once: most looks at a socket find nothing
   std::list<std::unique_ptr<Connection>> connections_;
   std::uint64_t accepted_ = 0;
   bool done_ = false;
