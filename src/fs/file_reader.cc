@@ -73,34 +73,34 @@ std::size_t FileReader::blob_at(std::uint64_t offset) const {
     if (begin_of(blob) <= offset && offset < ends_[blob]) break;
   }
   if (blob >= ends_.size() || offset < begin_of(blob) || offset >= ends_[blob]) {
-    blob = static_cast<std::size_t>(std::upper_bound(ends_.begin(), ends_.end(), offset) - ends_.begin());
+    blob = first_end_beyond(offset);
   }
   hint_.store(blob, std::memory_order_relaxed);
   return blob;
 }
 
-// Asks for what a reader at this place will want next; what a sequential reader has left behind is given up.
+std::size_t FileReader::first_end_beyond(std::uint64_t offset) const {
+  return static_cast<std::size_t>(std::upper_bound(ends_.begin(), ends_.end(), offset) - ends_.begin());
+}
+
+// Asks for what a reader at this place will want next. What a sequential reader has left behind is given up,
+// but not what lies before its run: another one may be reading there.
 void FileReader::ask_ahead(std::uint64_t offset, std::uint64_t size) {
-  Readahead::Range range;
-  std::size_t passed_from = 0, passed_to = 0;
+  Readahead::Range range, passed;
   {
     const std::uint64_t room = blobs_.room_ahead() / 2;  // on their way, sealed and plain both take it
     std::lock_guard lock(mutex_);
     range = readahead_.next(offset, size, this->size(), room);
-    const std::uint64_t passed = readahead_.passed();
-    if (passed != 0) {
-      passed_from = retired_;
-      while (retired_ < ends_.size() && ends_[retired_] <= passed) ++retired_;
-      passed_to = retired_;
-    }
+    passed = readahead_.passed();
   }
-  for (std::size_t blob = passed_from; blob < passed_to; ++blob) blobs_.retire(key(blob));
+  if (!passed.empty()) {
+    for (auto blob = first_end_beyond(passed.begin); blob < ends_.size() && ends_[blob] <= passed.end; ++blob)
+      blobs_.retire(key(blob));
+  }
   if (range.empty()) return;
   std::vector<repo::BlobKey> keys;
   std::vector<std::size_t> places;
-  for (auto blob = static_cast<std::size_t>(std::upper_bound(ends_.begin(), ends_.end(), range.begin) -
-                                            ends_.begin());
-       blob < ends_.size() && begin_of(blob) < range.end; ++blob) {
+  for (auto blob = first_end_beyond(range.begin); blob < ends_.size() && begin_of(blob) < range.end; ++blob) {
     if (is_hole(blob)) continue;
     keys.push_back(key(blob));
     places.push_back(blob);

@@ -35,6 +35,7 @@ class FileReader {
   bool is_hole(std::size_t blob) const;
   std::uint64_t begin_of(std::size_t blob) const { return blob == 0 ? 0 : ends_[blob - 1]; }
   std::size_t blob_at(std::uint64_t offset) const;
+  std::size_t first_end_beyond(std::uint64_t offset) const;
   void ask_ahead(std::uint64_t offset, std::uint64_t size);
 
   repo::BlobReader& blobs_;
@@ -46,7 +47,6 @@ class FileReader {
   mutable std::atomic<std::size_t> hint_{0};
   std::mutex mutex_;
   Readahead readahead_;
-  std::size_t retired_ = 0;  // blobs before it were given up
 };
 
 // Waits so that an interrupted reader ends soon. Throws Cancelled then, else as BlobSlot::wait.

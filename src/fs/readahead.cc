@@ -28,7 +28,7 @@ Readahead::Range Readahead::next(std::uint64_t offset, std::uint64_t size, std::
   if (first || leaps || offset + back < furthest_) {
     // What was asked for stays so, but a reader that leaps has to show again that it reads in a row.
     if (first || !leaps || offset > asked_) asked_ = offset;
-    furthest_ = run_begin_ = offset;
+    furthest_ = run_begin_ = passed_ = offset;
     read_ = 0;
     reads_ = 0;
   }
@@ -53,9 +53,11 @@ Readahead::Range Readahead::next(std::uint64_t offset, std::uint64_t size, std::
 
 void Readahead::refused(std::uint64_t from) { asked_ = std::max(furthest_, std::min(asked_, from)); }
 
-std::uint64_t Readahead::passed() const {
-  if (furthest_ - run_begin_ <= kReorder) return 0;
-  return furthest_ - kReorder;
+Readahead::Range Readahead::passed() {
+  if (furthest_ - passed_ <= kReorder) return {};
+  const Range range{passed_, furthest_ - kReorder};
+  passed_ = range.end;
+  return range;
 }
 
 }  // namespace restic::fs

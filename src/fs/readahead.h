@@ -27,12 +27,13 @@ class Readahead {
   // There was no room for what begins at this byte and for what follows: it is asked for again.
   void refused(std::uint64_t from);
 
-  // Of a sequential reader: what lies before this byte it has left behind. Else 0.
-  std::uint64_t passed() const;
+  // Of a sequential reader: what it has read and left behind in this run, without what the last call told.
+  Range passed();
 
  private:
   std::uint64_t furthest_ = 0;   // end of the furthest read of this run
   std::uint64_t run_begin_ = 0;  // where it began
+  std::uint64_t passed_ = 0;     // of this run, what lies before it was told as passed
   std::uint64_t asked_ = 0;      // everything before it was asked for
   std::uint64_t read_ = 0;       // bytes of this run
   unsigned reads_ = 0;           // of this run, those that went further

@@ -22,7 +22,6 @@ using namespace std::chrono_literals;
 constexpr auto kWatch = 50us;
 // After so many requests in a row that came later, a worker looks for the next one only now and then.
 constexpr unsigned kInVain = 8, kNowAndThen = 32;
-constexpr auto kTick = 500us;
 
 // A request as it comes from the device; freed also when the thread is cancelled while it waits for one.
 struct RequestBuffer {
@@ -59,12 +58,13 @@ std::thread quiet_thread(std::function<void()> body) {
 }
 
 WorkerPool::WorkerPool(fuse_session* session, unsigned threads, std::function<void(int)> failed,
-                       std::function<void()> all_ended)
+                       std::function<void()> all_ended, std::chrono::microseconds tick)
     : session_(session),
       threads_(threads),
       cores_(std::thread::hardware_concurrency()),
       failed_(std::move(failed)),
-      all_ended_(std::move(all_ended)) {}
+      all_ended_(std::move(all_ended)),
+      tick_(tick) {}
 
 WorkerPool::~WorkerPool() { end(); }
 
@@ -161,7 +161,7 @@ void WorkerPool::keep_listening() {
     if (keeper_rests_) {
       work_.wait(lock, [this] { return ending_ || !keeper_rests_; });
     } else {
-      work_.wait_for(lock, kTick, [this] { return ending_; });
+      work_.wait_for(lock, tick_, [this] { return ending_; });
     }
   }
 }

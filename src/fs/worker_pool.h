@@ -29,9 +29,9 @@ class WorkerPool {
  public:
   // `failed` is called, with an errno, when the device cannot be read any more though the mount is there;
   // then all workers end. `all_ended` is called by the last worker that ends by itself, also when the mount
-  // is gone.
+  // is gone. `tick` is how soon the keeper notices that nobody listens; tests stop it by that.
   WorkerPool(fuse_session* session, unsigned threads, std::function<void(int)> failed,
-             std::function<void()> all_ended);
+             std::function<void()> all_ended, std::chrono::microseconds tick = kTick);
   ~WorkerPool();  // ends and joins
   WorkerPool(const WorkerPool&) = delete;
   WorkerPool& operator=(const WorkerPool&) = delete;
@@ -44,6 +44,7 @@ class WorkerPool {
 
  private:
   using Clock = std::chrono::steady_clock;
+  static constexpr std::chrono::microseconds kTick{500};
 
   void serve();
   bool await_turn(bool& answered);
@@ -59,6 +60,7 @@ class WorkerPool {
   const unsigned cores_;
   const std::function<void(int)> failed_;
   const std::function<void()> all_ended_;
+  const std::chrono::microseconds tick_;
   std::atomic<unsigned> running_{0};
   std::vector<std::thread> workers_;
   std::thread keeper_;

@@ -52,7 +52,7 @@ StoredRepository::StoredRepository(const Room& room, std::unique_ptr<Crypto> cry
       backend_, *crypto_, pool_, log_, IndexSource{[this] { return index(); }, [this] { refresh_index(); }},
       reader);
   trees_ = std::make_unique<TreeStore>(*blobs_, memory / 4, round_trip > kNear ? kTreeNeighbours : 0,
-                                       local_cache_.usable() ? &tree_log_ : nullptr);
+                                       local_cache_.usable() ? &tree_log_ : nullptr, clock_);
 }
 
 StoredRepository::~StoredRepository() {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "repo/crypto.h"
 #include "repo/fetch_plan.h"
 #include "repo/head_start.h"
@@ -62,6 +63,7 @@ class StoredRepository final : public Repository {
   Log& log_;
   const std::unique_ptr<Crypto> crypto_;
   const Config config_;
+  const SystemClock clock_;
   std::stop_source stop_;          // of everything
   std::stop_source stop_reading_;  // of what is not done for writers
 

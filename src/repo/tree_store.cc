@@ -42,8 +42,9 @@ Result<BlobPtr> content(BlobSlot& slot) {
 
 }  // namespace
 
-TreeStore::TreeStore(BlobReader& blobs, std::uint64_t capacity, std::uint64_t neighbour_bytes, TreeLog* log)
-    : blobs_(blobs), neighbour_bytes_(neighbour_bytes), log_(log), cache_(capacity) {}
+TreeStore::TreeStore(BlobReader& blobs, std::uint64_t capacity, std::uint64_t neighbour_bytes, TreeLog* log,
+                     const Clock& clock)
+    : blobs_(blobs), neighbour_bytes_(neighbour_bytes), log_(log), clock_(clock), cache_(capacity) {}
 
 TreeStore::~TreeStore() {
   gate_->close();
@@ -83,7 +84,7 @@ void TreeStore::keep(const Id& id, const TreePtr& tree, bool unread) {
 
 // With mutex_ held. True: nobody has walked for a while, and what comes is a new walk.
 bool TreeStore::forget_old_walk() {
-  if (Clock::now() - last_walk_ <= decltype(cache_)::kPatience) return false;
+  if (last_walk_ && clock_.now() - *last_walk_ <= decltype(cache_)::kPatience) return false;
   frontier_.clear();
   considered_.clear();
   credit_ = 0;
@@ -95,7 +96,7 @@ bool TreeStore::forget_old_walk() {
 void TreeStore::earn() {
   ++earned_;
   credit_ = std::min(credit_ + kEarnedCredit, kMostCredit);
-  last_walk_ = Clock::now();
+  last_walk_ = clock_.now();
 }
 
 TreePtr TreeStore::tree(const Id& id) {
@@ -182,7 +183,7 @@ void TreeStore::ahead(std::span<const Id> ids) {
   {
     std::lock_guard lock(mutex_);
     if (forget_old_walk()) credit_ = kFirstCredit;
-    last_walk_ = Clock::now();
+    last_walk_ = clock_.now();
     credit_ = std::max(credit_, std::min(ids.size(), kFirstCredit));
     frontier_.insert(frontier_.begin(), ids.begin(), ids.end());
     if (frontier_.size() > kMostFrontier) frontier_.resize(kMostFrontier);

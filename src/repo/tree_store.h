@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -14,6 +13,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "base/clock.h"
 #include "repo/blob_reader.h"
 #include "repo/byte_cache.h"
 #include "repo/gate.h"
@@ -36,10 +36,11 @@ namespace restic::repo {
 // A tree that the cache cannot hold is there for as long as somebody else holds it, as whoever lists it does.
 class TreeStore {
  public:
-  // `blobs` and `log` (may be null) must outlive the store; `capacity` in bytes. `neighbour_bytes` of a pack
-  // on either side are read along with the first tree after a rest, and with a walk; 0 where the storage is
-  // near.
-  TreeStore(BlobReader& blobs, std::uint64_t capacity, std::uint64_t neighbour_bytes, TreeLog* log);
+  // `blobs`, `log` (may be null) and `clock` must outlive the store; `capacity` in bytes. `neighbour_bytes`
+  // of a pack on either side are read along with the first tree after a rest, and with a walk; 0 where the
+  // storage is near.
+  TreeStore(BlobReader& blobs, std::uint64_t capacity, std::uint64_t neighbour_bytes, TreeLog* log,
+            const Clock& clock);
   // Trees that somebody waits for fail with Cancelled.
   ~TreeStore();
   TreeStore(const TreeStore&) = delete;
@@ -52,7 +53,6 @@ class TreeStore {
   void ahead(std::span<const Id> ids);
 
  private:
-  using Clock = std::chrono::steady_clock;
   struct Flight {
     bool ahead = false;                     // began as one
     bool demanded = false;                  // somebody waits
@@ -76,6 +76,7 @@ class TreeStore {
   BlobReader& blobs_;
   const std::uint64_t neighbour_bytes_;
   TreeLog* const log_;
+  const Clock& clock_;
   ByteCache<Id, Tree, IdHash> cache_;
   const std::shared_ptr<Gate> gate_ = std::make_shared<Gate>();
 
@@ -87,12 +88,12 @@ class TreeStore {
   std::mutex mutex_;
   std::unordered_map<Id, FlightPtr, IdHash> flights_;
   std::size_t flying_ahead_ = 0;
-  std::deque<Id> frontier_;                              // to be read ahead, the front first
-  std::unordered_set<Id, IdHash> considered_;            // subtrees that were put into it during this walk
-  std::size_t credit_ = 0;                               // trees that may still be read ahead
-  std::size_t earned_ = 0;                               // trees this walk has gone on to
-  Clock::time_point last_walk_{-std::chrono::hours(1)};  // the clock may begin with the machine
-  bool fetching_ = false;                                // a thread is in fetch_ahead
+  std::deque<Id> frontier_;                    // to be read ahead, the front first
+  std::unordered_set<Id, IdHash> considered_;  // subtrees that were put into it during this walk
+  std::size_t credit_ = 0;                     // trees that may still be read ahead
+  std::size_t earned_ = 0;                     // trees this walk has gone on to
+  std::optional<Clock::Instant> last_walk_;    // when somebody last walked
+  bool fetching_ = false;                      // a thread is in fetch_ahead
 };
 
 }  // namespace restic::repo

@@ -1,25 +1,36 @@
 # SPDX-License-Identifier: MIT
-"""What is measured. Each row is a function of (bench, program, storage) -> {column: number}; seconds unless named."""
+"""What is measured. Each row is a generator of (bench, program, storage) that yields {name: figure} as soon as it has
+some; seconds unless named. All programs are started by the bench's patience, which ends what takes too long."""
+import concurrent.futures
+import contextlib
 import os
 import random
 import shutil
 import subprocess
 import tempfile
-import threading
 import time
 
 # Copies go to memory where there is some, so that the disk's mood is not measured.
 COPY_TO = "/dev/shm" if os.path.isdir("/dev/shm") else None
 
 
-def _timed(command):
+def timed(bench, command):
     begin = time.monotonic()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    bench.patience.run(command, stdout=subprocess.DEVNULL)
     return time.monotonic() - begin
 
 
-def _read(path):
-    return _timed(["dd", f"if={path}", "of=/dev/null", "bs=1M", "status=none"])
+def read(bench, path):
+    return timed(bench, ["dd", f"if={path}", "of=/dev/null", "bs=1M", "status=none"])
+
+
+@contextlib.contextmanager
+def copy_folder():
+    folder = tempfile.mkdtemp(prefix="copy-", dir=COPY_TO)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
 
 
 def _size(path):
@@ -28,33 +39,31 @@ def _size(path):
 
 def ready(bench, program, storage):
     with bench.mount(program, storage, cold=True) as mount:
-        return {"ready": mount.ready, "ready peak": mount.peak_memory()}
+        yield {"ready": mount.ready, "ready peak": mount.peak_memory()}
 
 
 def ready_many_blobs(bench, program, storage):
     folder = bench.many_blobs()
     with bench.mount(program, storage, cold=True, folder=folder) as mount:
-        result = {"2M blobs cold": mount.ready, "2M blobs peak": mount.peak_memory()}
+        yield {"2M blobs cold": mount.ready, "2M blobs peak": mount.peak_memory()}
         bench.settle(mount)
     with bench.mount(program, storage, cold=False, folder=folder) as mount:
-        result["2M blobs warm"] = mount.ready
-    return result
+        yield {"2M blobs warm": mount.ready}
 
 
 def ready_many_snapshots(bench, program, storage):
     with bench.mount(program, storage, cold=True, folder=bench.many_snapshots()) as mount:
-        return {"5000 snapshots": mount.ready, "5000 snapshots peak": mount.peak_memory()}
+        yield {"5000 snapshots": mount.ready, "5000 snapshots peak": mount.peak_memory()}
 
 
 def walk(bench, program, storage):
     with bench.mount(program, storage, cold=True) as mount:
-        result = {"find cold": _timed(["find", mount.snapshot() + "/", "-ls"])}
-        result["find again"] = _timed(["find", mount.snapshot() + "/", "-ls"])
-        result["find peak"] = mount.peak_memory()
+        find = ["find", mount.snapshot() + "/", "-ls"]
+        yield {"find cold": timed(bench, find)}
+        yield {"find again": timed(bench, find), "find peak": mount.peak_memory()}
         bench.settle(mount)
     with bench.mount(program, storage, cold=False) as mount:
-        result["find warm"] = _timed(["find", mount.snapshot() + "/", "-ls"])
-    return result
+        yield {"find warm": timed(bench, ["find", mount.snapshot() + "/", "-ls"])}
 
 
 def large(bench, program, storage):
@@ -62,56 +71,45 @@ def large(bench, program, storage):
         path = os.path.join(mount.snapshot(), "large", "big")
         size = _size(path)
         before = mount.bytes_read()
-        first = _read(path)
-        fetched = mount.bytes_read() - before
-        second = _read(path)
-        return {"1 GiB first MB/s": size / first / 1e6, "1 GiB second MB/s": size / second / 1e6,
-                "1 GiB fetched/read": fetched / size, "1 GiB peak": mount.peak_memory()}
+        yield {"1 GiB first MB/s": size / read(bench, path) / 1e6,
+               "1 GiB fetched/read": (mount.bytes_read() - before) / size}
+        yield {"1 GiB second MB/s": size / read(bench, path) / 1e6, "1 GiB peak": mount.peak_memory()}
 
 
 def small(bench, program, storage):
-    target = tempfile.mkdtemp(prefix="copy-", dir=COPY_TO)
-    try:
-        with bench.mount(program, storage, cold=True) as mount:
-            before = mount.bytes_read()
-            took = _timed(["cp", "-r", os.path.join(mount.snapshot(), "small"), target])
-            fetched = mount.bytes_read() - before
-            copied = sum(_size(os.path.join(root, name)) for root, _, names in os.walk(target) for name in names)
-            return {"cp small": took, "cp small fetched/read": fetched / copied,
-                    "cp small peak": mount.peak_memory()}
-    finally:
-        shutil.rmtree(target)
+    with copy_folder() as target, bench.mount(program, storage, cold=True) as mount:
+        before = mount.bytes_read()
+        took = timed(bench, ["cp", "-r", os.path.join(mount.snapshot(), "small"), target])
+        fetched = mount.bytes_read() - before
+        copied = sum(_size(os.path.join(root, name)) for root, _, names in os.walk(target) for name in names)
+        yield {"cp small": took, "cp small fetched/read": fetched / copied, "cp small peak": mount.peak_memory()}
 
 
 def scattered(bench, program, storage):
     rng = random.Random(3)
     with bench.mount(program, storage, cold=True) as mount:
-        file = os.open(os.path.join(mount.snapshot(), "large", "big"), os.O_RDONLY)
-        size = os.fstat(file).st_size
-        os.posix_fadvise(file, 0, 0, os.POSIX_FADV_RANDOM)
-        before = mount.bytes_read()
         times = []
-        for _ in range(500):
-            begin = time.monotonic()
-            os.pread(file, 4096, rng.randrange(size // 4096) * 4096)
-            times.append(time.monotonic() - begin)
-        os.close(file)
+        with open(os.path.join(mount.snapshot(), "large", "big"), "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)
+            before = mount.bytes_read()
+            for _ in range(500):
+                begin = time.monotonic()
+                os.pread(file.fileno(), 4096, rng.randrange(size // 4096) * 4096)
+                times.append(time.monotonic() - begin)
         times.sort()
-        return {"4 KiB p50 ms": times[250] * 1e3, "4 KiB p99 ms": times[494] * 1e3,
-                "4 KiB fetched MB": (mount.bytes_read() - before) / 1e6, "4 KiB peak": mount.peak_memory()}
+        yield {"4 KiB p50 ms": times[250] * 1e3, "4 KiB p99 ms": times[494] * 1e3,
+               "4 KiB fetched MB": (mount.bytes_read() - before) / 1e6, "4 KiB peak": mount.peak_memory()}
 
 
 def four_readers(bench, program, storage):
     with bench.mount(program, storage, cold=True) as mount:
         paths = [os.path.join(mount.snapshot(), "large", f"q{number}") for number in range(4)]
-        threads = [threading.Thread(target=_read, args=(path,)) for path in paths]
         begin = time.monotonic()
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        with concurrent.futures.ThreadPoolExecutor(4) as readers:
+            list(readers.map(lambda path: read(bench, path), paths))  # throws what a reader does
         took = time.monotonic() - begin
-        return {"4 readers MB/s": sum(map(_size, paths)) / took / 1e6, "4 readers peak": mount.peak_memory()}
+        yield {"4 readers MB/s": sum(map(_size, paths)) / took / 1e6, "4 readers peak": mount.peak_memory()}
 
 
 def drag_in(bench, program, storage):
@@ -124,13 +122,12 @@ def drag_in(bench, program, storage):
             used = bench.peak_of([bench.tools.restic, "-q", "-r", storage.repository(folder), "--cache-dir",
                                   bench.cache(cold=True, program=program), "-o",
                                   f"rclone.program={bench.tools.rclone}", "backup", *source], storage.environment)
-            return {"drag-in": time.monotonic() - begin, "drag-in peak": used}
+            yield {"drag-in": time.monotonic() - begin, "drag-in peak": used}
+            return
         with bench.mount(program, storage, cold=True, folder=folder) as mount:
             tray = os.path.join(mount.point, "new")
-            begin = time.monotonic()
-            subprocess.run(["cp", "-r", *source, tray], check=True)
-            subprocess.run(["sync", tray], check=True)
-            return {"drag-in": time.monotonic() - begin, "drag-in peak": mount.peak_memory()}
+            took = timed(bench, ["cp", "-r", *source, tray]) + timed(bench, ["sync", tray])
+            yield {"drag-in": took, "drag-in peak": mount.peak_memory()}
     finally:
         shutil.rmtree(folder)
 
@@ -138,19 +135,37 @@ def drag_in(bench, program, storage):
 def restore(bench, program, storage):
     """`restic restore` of the small files, beside `cp -r` of them."""
     if program != "restic":
-        return {}
-    target = tempfile.mkdtemp(prefix="restore-", dir=COPY_TO)
-    try:
+        return
+    with copy_folder() as target:
         begin = time.monotonic()
-        subprocess.run([bench.tools.restic, "-q", "-r", storage.repository(bench.repository), "--cache-dir",
-                        bench.cache(cold=True, program=program), "-o", f"rclone.program={bench.tools.rclone}",
-                        "restore", "latest", "--include", "/small", "--target", target],
-                       check=True, env=storage.environment, stdout=subprocess.DEVNULL)
-        return {"restore small": time.monotonic() - begin}
-    finally:
-        shutil.rmtree(target)
+        bench.patience.run([bench.tools.restic, "-q", "-r", storage.repository(bench.repository), "--cache-dir",
+                            bench.cache(cold=True, program=program), "-o", f"rclone.program={bench.tools.rclone}",
+                            "restore", "latest", "--include", "/small", "--target", target],
+                           env=storage.environment, stdout=subprocess.DEVNULL)
+        yield {"restore small": time.monotonic() - begin}
 
 
-ROWS = {"ready": ready, "walk": walk, "large": large, "small": small, "scattered": scattered,
-        "four-readers": four_readers, "drag-in": drag_in, "restore": restore, "blobs": ready_many_blobs,
-        "snapshots": ready_many_snapshots}
+def prepare(bench, row):
+    """Makes what takes long to make once, and is no part of the measurement."""
+    if row == "blobs":
+        bench.many_blobs()
+    elif row == "snapshots":
+        bench.many_snapshots()
+
+
+# Figures that are the time to mount. Of the others nothing is known when the mount does not come.
+MOUNTING = {"ready", "2M blobs cold", "2M blobs warm", "5000 snapshots"}
+
+# Each with the names of its figures, in the order of the measurements.
+ROWS = {
+    "ready": (ready, ["ready", "ready peak"]),
+    "walk": (walk, ["find cold", "find again", "find warm", "find peak"]),
+    "large": (large, ["1 GiB first MB/s", "1 GiB second MB/s", "1 GiB fetched/read", "1 GiB peak"]),
+    "small": (small, ["cp small", "cp small fetched/read", "cp small peak"]),
+    "scattered": (scattered, ["4 KiB p50 ms", "4 KiB p99 ms", "4 KiB fetched MB", "4 KiB peak"]),
+    "four-readers": (four_readers, ["4 readers MB/s", "4 readers peak"]),
+    "drag-in": (drag_in, ["drag-in", "drag-in peak"]),
+    "restore": (restore, ["restore small"]),
+    "blobs": (ready_many_blobs, ["2M blobs cold", "2M blobs warm", "2M blobs peak"]),
+    "snapshots": (ready_many_snapshots, ["5000 snapshots", "5000 snapshots peak"]),
+}

@@ -27,6 +27,7 @@ def _wait_for_port(port, process):
 
 class Local:
     name = "local"
+    note = ""  # what a reader of the figures should know
 
     def __init__(self, tools):
         self.environment = dict(tools.environment)
@@ -71,20 +72,12 @@ class Line(Local):
         self._proxy = subprocess.Popen(
             [tools.program("line_proxy"), str(line_port), str(server_port), str(delay_ms), str(mbit)],
             stdout=subprocess.PIPE, text=True)
-        self._keep_time(self._proxy.pid)
+        self.note = self._proxy.stdout.readline().strip()
         _wait_for_port(server_port, self._server)
         config = os.path.join(tools.work, "rclone-line.conf")
         with open(config, "w", encoding="ascii") as out:
             out.write(f"[far]\ntype = webdav\nurl = http://127.0.0.1:{line_port}\nvendor = other\n")
         self.environment["RCLONE_CONFIG"] = config
-
-    @staticmethod
-    def _keep_time(process):
-        """A line does not get slower when the programs at its ends compute: the proxy goes before them."""
-        try:
-            os.sched_setscheduler(process, os.SCHED_FIFO, os.sched_param(1))
-        except PermissionError:
-            pass
 
     def repository(self, folder):
         return "rclone:far:" + os.path.relpath(folder, self._root)

@@ -110,6 +110,21 @@ TEST_F(FileReaderTest, FetchesAheadOfASequentialReaderAndGivesUpWhatItPassed) {
   EXPECT_LT(retired.size(), 31U);
 }
 
+TEST_F(FileReaderTest, GivesUpNothingThatItHasNotReadItself) {
+  const auto reader = open(std::vector<std::string>(64, std::string(1'000'000, 'x')));
+  // Where they read, first from the middle on, then farther behind, and last from the beginning.
+  for (const std::size_t first : {16U, 40U, 0U}) {
+    const std::size_t before = repository_.retired().size();
+    const std::uint64_t begin = first * 1'000'000, end = begin + 12'000'000;
+    for (std::uint64_t at = begin; at < end; at += 125'000) reader->read(at, 125'000, never);
+    const auto retired = repository_.retired();
+    const std::vector<repo::Id> now(retired.begin() + static_cast<std::ptrdiff_t>(before), retired.end());
+    ASSERT_GT(now.size(), 6U) << first;
+    ASSERT_LE(now.size(), 12U) << first;
+    for (std::size_t at = 0; at < now.size(); ++at) EXPECT_EQ(now[at], ids_[first + at]) << first;
+  }
+}
+
 TEST_F(FileReaderTest, AnswersHolesWithoutFetchingThem) {
   const std::string zeros(kZeroChunkSize, '\0');
   FakeNode node;

@@ -91,7 +91,7 @@ TEST(Readahead, AfterALeapWithinWhatWasAskedForTheReaderHasToShowARowAgain) {
   // Looks here and there, at things that are on their way already, and farther: nothing is asked for.
   for (std::uint64_t at = 70 * kMib; at < 500 * kMib; at += 5 * kMib) {
     EXPECT_TRUE(readahead.next(at, 4 * kKib, kFile, kRoom).empty()) << at;
-    EXPECT_EQ(readahead.passed(), 0U);
+    EXPECT_TRUE(readahead.passed().empty());
   }
   // One that goes on from there gets nothing a second time.
   Readahead other;
@@ -134,9 +134,28 @@ TEST(Readahead, ReadingOnePlaceOverAndOverIsNoRow) {
 TEST(Readahead, ForgetsTheRowAfterAJump) {
   Readahead readahead;
   for (std::uint64_t at = 0; at < 16 * kMib; at += 128 * kKib) readahead.next(at, 128 * kKib, kFile, kRoom);
-  EXPECT_GT(readahead.passed(), 0U);
+  EXPECT_FALSE(readahead.passed().empty());
   EXPECT_TRUE(readahead.next(500 * kMib, 4 * kKib, kFile, kRoom).empty());
-  EXPECT_EQ(readahead.passed(), 0U);
+  EXPECT_TRUE(readahead.passed().empty());
+}
+
+TEST(Readahead, TellsOnceWhatWasPassedAndOnlyOfTheRun) {
+  Readahead readahead;
+  const auto read_in_a_row = [&](std::uint64_t from, std::uint64_t to) {
+    std::uint64_t told = from;
+    for (std::uint64_t at = from; at < to; at += 128 * kKib) {
+      readahead.next(at, 128 * kKib, kFile, kRoom);
+      const auto passed = readahead.passed();
+      if (passed.empty()) continue;
+      EXPECT_EQ(passed.begin, told);
+      EXPECT_LE(passed.end, at);
+      told = passed.end;
+    }
+    EXPECT_GT(told, to - 4 * kMib);
+  };
+  read_in_a_row(100 * kMib, 116 * kMib);
+  read_in_a_row(300 * kMib, 316 * kMib);
+  read_in_a_row(0, 16 * kMib);
 }
 
 }  // namespace

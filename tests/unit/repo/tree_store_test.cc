@@ -4,11 +4,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <future>
 #include <string>
+#include <thread>
 
 #include "repo/local_cache.h"
 #include "repo/pack_blob_reader.h"
+#include "support/fake_clock.h"
 #include "support/index_material.h"
 #include "support/pack_material.h"
 #include "support/temporary_folder.h"
@@ -50,16 +53,28 @@ class TreeStoreTest : public testing::Test {
     trees_.reset();
     blobs_ = std::make_unique<PackBlobReader>(backend_, crypto_, pool_, log_,
                                               IndexSource{[this] { return index_; }, [] {}}, options);
-    trees_ = std::make_unique<TreeStore>(*blobs_, capacity, neighbours, log);
+    trees_ = std::make_unique<TreeStore>(*blobs_, capacity, neighbours, log, clock_);
+  }
+  // Longer than anybody who walks stays away.
+  void rest() { clock_.advance(ByteCache<Id, Tree, IdHash>::kPatience + std::chrono::seconds(1)); }
+  std::vector<Id> add_leaves(std::uint32_t first, std::uint32_t count) {
+    std::vector<Id> leaves;
+    for (std::uint32_t i = 0; i < count; ++i) leaves.push_back(add_leaf(first + i));
+    return leaves;
   }
 
   // Blocks until the tree has been read ahead.
   void wait_until_cached(const Id& id) {
-    while (!trees_->cached(id)) std::this_thread::yield();
+    const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (!trees_->cached(id)) {
+      ASSERT_LT(std::chrono::steady_clock::now(), limit) << "not read ahead";
+      std::this_thread::yield();
+    }
   }
 
   std::size_t ranges() const { return backend_.count(Call::Kind::LoadRange); }
 
+  test::FakeClock clock_;
   test::FakeBackend backend_;
   Crypto crypto_{test::test_key()};
   CpuPool pool_{2};
@@ -192,6 +207,68 @@ TEST_F(TreeStoreTest, FarAwayTheFirstTreeBringsTheWayDownWithIt) {
   for (auto id = way.rbegin(); id != way.rend(); ++id) trees_->tree(*id);
   EXPECT_EQ(ranges(), asked);
   EXPECT_LE(asked, 2U);
+}
+
+TEST_F(TreeStoreTest, FarAwayTheFirstTreeAfterARestBringsTheWayDownWithItToo) {
+  std::vector<std::vector<Id>> ways;  // each in a pack of its own
+  for (std::uint32_t way = 0; way < 3; ++way) {
+    ways.push_back({add_leaf(way)});
+    for (int i = 0; i < 3; ++i) ways[way].push_back(add_folder({ways[way].back()}, std::to_string(way)));
+    packs_.close();
+  }
+  start(nullptr, 32U << 20U, 1U << 20U);
+  const auto goes_down_at_once = [this](const std::vector<Id>& way) {
+    trees_->tree(way.back());
+    const std::size_t asked = ranges();
+    for (auto id = way.rbegin(); id != way.rend(); ++id) trees_->tree(*id);
+    return ranges() == asked;
+  };
+  EXPECT_TRUE(goes_down_at_once(ways[0]));
+  EXPECT_FALSE(goes_down_at_once(ways[1]));  // the same walk goes on
+  rest();
+  EXPECT_TRUE(goes_down_at_once(ways[2]));
+}
+
+TEST_F(TreeStoreTest, AfterARestNothingOfTheOldWalkIsReadAhead) {
+  const std::vector<Id> old = add_leaves(0, 2000), others = add_leaves(2000, 64);
+  packs_.close();
+  start();
+  trees_->ahead(old);
+  const std::uint64_t asked = blobs_->stats().misses;
+  ASSERT_LT(asked, old.size());
+  rest();
+  for (const Id& id : others) trees_->tree(id);
+  EXPECT_EQ(blobs_->stats().misses, asked + others.size());
+}
+
+TEST_F(TreeStoreTest, WhatALongWalkHasEarnedIsGoneAfterARest) {
+  const std::vector<Id> walked = add_leaves(0, 300);
+  packs_.close();
+  const Id other = add_leaf(300);
+  packs_.close();
+  const std::vector<Id> folder = add_leaves(301, 1000);
+  packs_.close();
+  start(nullptr, 32U << 20U, 1U << 20U);
+  for (const Id& id : walked) trees_->tree(id);
+  rest();
+  trees_->tree(other);
+  const std::uint64_t asked = blobs_->stats().misses;
+  trees_->ahead(folder);
+  // Neither the trees that the old walk might have had, nor the neighbours that a sure walk is given.
+  EXPECT_LE(blobs_->stats().misses, asked + 64);
+}
+
+TEST_F(TreeStoreTest, AfterARestSubtreesThatTheOldWalkDidNotReachAreReadAhead) {
+  const std::vector<Id> leaves = add_leaves(0, 300);
+  const Id wide = add_folder(leaves), narrow = add_folder({leaves.back()});
+  packs_.close();
+  start();
+  trees_->ahead(std::span(&wide, 1));
+  wait_until_cached(leaves.front());
+  ASSERT_EQ(trees_->cached(leaves.back()), nullptr);
+  rest();
+  trees_->ahead(std::span(&narrow, 1));
+  wait_until_cached(leaves.back());
 }
 
 TEST_F(TreeStoreTest, AVeryDeepChainIsFollowedWithoutDeepCalls) {
