@@ -24,8 +24,8 @@ class MemoryBudget {
   void release(std::uint64_t bytes);
 
   std::uint64_t used() const;
-  // Less than half is used: it is not memory that holds things up.
-  bool is_ample() const { return used() < limit_ / 2; }
+  // So little is used that it is not memory that holds things up.
+  bool is_ample() const { return used() < limit_ / 4 * 3; }
 
  private:
   const std::uint64_t limit_;

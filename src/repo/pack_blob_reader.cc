@@ -184,7 +184,7 @@ BlobSlotPtr PackBlobReader::book(const Index& index, const BlobKey& key, Booking
     return problem.has_value();
   });
   if (copies.empty()) return std::make_shared<FetchSlot>(*lie);
-  const std::uint64_t memory = std::uint64_t{copies.front().blob.length} + copies.front().blob.plain_size();
+  const std::uint64_t memory = memory_for(copies.front().blob.length, copies.front().blob.plain_size());
   if (memory > booking.room) return nullptr;
   if (!demand) booking.room -= memory;
   ++misses_;
@@ -198,6 +198,12 @@ BlobSlotPtr PackBlobReader::book(const Index& index, const BlobKey& key, Booking
   return flight->slot;
 }
 
+// What is on its way has the one size, and then the other. Both are there while it is decoded, which is all
+// the time when the thread that reads it does so, and else for a few only.
+std::uint64_t PackBlobReader::memory_for(std::uint64_t sealed, std::uint64_t plain) const {
+  return decodes_on_arrival_ ? sealed + plain : std::max(sealed, plain);
+}
+
 // With mutex_ held.
 RangeLoadPtr PackBlobReader::make_load(const Id& pack, transport::ByteRange range,
                                        std::shared_ptr<const Cargo> cargo, Urgency urgency) {
@@ -205,12 +211,12 @@ RangeLoadPtr PackBlobReader::make_load(const Id& pack, transport::ByteRange rang
   load->pack = pack;
   load->range = range;
   load->urgency = urgency;
-  load->memory = range.length;
+  std::uint64_t plain = 0;
   for (const Cargo::Item& item : cargo->items) {
     item.flight->load = load;
-    const bool stays_in_range = cargo->items.size() == 1 && item.place.blob.uncompressed_length == 0;
-    if (!stays_in_range) load->memory += item.place.blob.plain_size();
+    plain += item.place.blob.plain_size();
   }
+  load->memory = memory_for(range.length, plain);
   load->arrived = [this, begin = range.offset, cargo = std::move(cargo)](Result<Bytes> bytes,
                                                                          MemoryHold hold) {
     arrived(cargo, begin, std::move(bytes), std::move(hold));

@@ -53,6 +53,7 @@ void H2Stream::on_headers_end() {
     return;
   }
   if (announced_) make_room(*announced_);
+  if (request_.begins) std::exchange(request_.begins, nullptr)();
 }
 
 void H2Stream::on_data(ByteView data) {

@@ -27,6 +27,9 @@ struct HttpRequest {
   std::uint64_t body_limit = 0;    // a 2xx answer with more bytes than that is Damaged
   Urgency urgency = Urgency::Demand;
   HttpDeadline deadline;
+  // Called at most once, before `done`, when the first words of an answer have come: its status is 2xx. On a
+  // thread of the channel's; must not block and may send.
+  std::function<void()> begins;
 };
 
 // A complete answer, whatever its status. Bodies of answers other than 2xx are cut off after a few KiB.

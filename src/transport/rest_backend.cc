@@ -125,7 +125,26 @@ void RestBackend::load_range(const FileName& file, ByteRange range, Urgency urge
   wanted.range = range;
   wanted.body_limit = range.length;
   wanted.urgency = urgency;
-  get(std::move(wanted), file, std::move(done));
+  const std::string path = wanted.path;
+  first_look_.enter(path, urgency == Urgency::Ahead,
+                    [this, file, path, wanted = std::move(wanted), done = std::move(done)](bool looks) {
+                      if (!looks) return get(wanted, file, done);
+                      look(path, wanted, file, done);
+                    });
+}
+
+// As get(), and tells as soon as others need not wait any more.
+void RestBackend::look(const std::string& path, HttpRequest wanted, const FileName& file,
+                       const LoadDone& done) {
+  const auto told = std::make_shared<bool>(false);  // only on the channel's thread
+  const auto tell = [this, path, told](bool found) {
+    if (!std::exchange(*told, true)) first_look_.over(path, found);
+  };
+  wanted.begins = [tell] { tell(true); };
+  get(std::move(wanted), file, [tell, done](Result<Bytes> result) {
+    tell(result.ok());
+    done(std::move(result));
+  });
 }
 
 void RestBackend::list(FileType type, ListDone done) {

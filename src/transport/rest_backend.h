@@ -7,6 +7,7 @@
 #include <string>
 
 #include "transport/backend.h"
+#include "transport/first_look.h"
 #include "transport/http.h"
 
 namespace restic::transport {
@@ -37,6 +38,7 @@ struct RestLimits {
 // - A POST answered 403 may have been done by an earlier attempt whose answer was lost (append-only servers
 // refuse the
 //   second one): the file is read back, and counts as saved when its bytes are equal.
+// - Ranges of a file asked for ahead wait until the answer to the first one begins (FirstLook).
 class RestBackend : public Backend {
  public:
   // `channel` must outlive the backend, and must have completed or cancelled everything before it goes.
@@ -57,6 +59,7 @@ class RestBackend : public Backend {
  private:
   HttpRequest request(const char* method, std::string path, const HttpDeadline& deadline) const;
   void get(HttpRequest request, const FileName& file, LoadDone done);
+  void look(const std::string& path, HttpRequest wanted, const FileName& file, const LoadDone& done);
   void post(const FileName& file, const SharedBytes& content, StatusDone done);
   void compare_saved(const FileName& file, const SharedBytes& content, const Error& refusal, StatusDone done);
   void confirm_missing(const FileName& file, std::function<void(Error)> done);
@@ -67,6 +70,7 @@ class RestBackend : public Backend {
 
   HttpChannel& channel_;
   const RestLimits limits_;
+  FirstLook first_look_;
 };
 
 }  // namespace restic::transport
