@@ -142,7 +142,6 @@ void ArchiveRun::leave_out(const UnreadableError& error) {
 void ArchiveRun::visit_file(int folder_fd, const std::string& name, const struct stat& facts,
                             const std::string& path, std::size_t place) {
   if (std::optional<StoredFile> stored = stored_already(facts)) {
-    progress_.bytes_done.fetch_add(stored->size, std::memory_order_relaxed);
     return add_file(folder_, place, read_node_at(folder_fd, facts, name, path, tools_.users),
                     std::move(*stored));
   }
@@ -168,39 +167,50 @@ void ArchiveRun::visit_file(int folder_fd, const std::string& name, const struct
 }
 
 // What the file's content became when it was read before, if all of it is in the repository under this lock.
-std::optional<StoredFile> ArchiveRun::stored_already(const struct stat& facts) const {
+std::optional<StoredFile> ArchiveRun::stored_already(const struct stat& facts) {
   std::optional<StoredFile> stored = tools_.memory.find(facts);
   if (!stored) return std::nullopt;
   const bool there = std::ranges::all_of(stored->content, [this](const Id& id) {
     return writer_.has({BlobType::Data, id});
   });
-  return there ? stored : std::nullopt;
+  if (!there) return std::nullopt;
+  progress_.bytes_done.fetch_add(stored->size, std::memory_order_relaxed);
+  return stored;
 }
 
 void ArchiveRun::read_file(FileJob& job) {
+  try {
+    OwnedNode node = read_node(job.fd.get(), job.facts, job.name, job.path, tools_.users);
+    // It may be stored ahead just now, or be read under another name.
+    tools_.memory.await_readers(FileKey::of(job.facts), stop_.get_token());
+    std::optional<StoredFile> stored = stored_already(job.facts);
+    add_file(job.folder, job.place, std::move(node), stored ? std::move(*stored) : store_content(job));
+  } catch (const UnreadableError& error) {
+    leave_out(error);
+    complete(job.folder, job.place, std::nullopt);
+  }
+}
+
+StoredFile ArchiveRun::store_content(const FileJob& job) {
   const auto on_progress = [this](std::uint64_t bytes) {
     progress_.bytes_done.fetch_add(bytes, std::memory_order_relaxed);
   };
+  StoredFile stored;
   tools_.memory.begin_reading(FileKey::of(job.facts));
   try {
-    OwnedNode node = read_node(job.fd.get(), job.facts, job.name, job.path, tools_.users);
-    StoredFile stored = tools_.file_store.store(job.fd.get(), static_cast<std::uint64_t>(job.facts.st_size),
-                                                job.path, writer_, on_progress, stop_.get_token());
-    tools_.memory.end_reading(job.facts, &stored);
-    struct stat after {};
-    if (::fstat(job.fd.get(), &after) != 0 || !same_content(job.facts, after)) {
-      progress_.files_changed_while_read.fetch_add(1, std::memory_order_relaxed);
-      tools_.log.warning(job.path + " changed while it was read");
-    }
-    add_file(job.folder, job.place, std::move(node), std::move(stored));
-  } catch (const UnreadableError& error) {
-    tools_.memory.end_reading(job.facts, nullptr);
-    leave_out(error);
-    complete(job.folder, job.place, std::nullopt);
+    stored = tools_.file_store.store(job.fd.get(), static_cast<std::uint64_t>(job.facts.st_size), job.path,
+                                     writer_, on_progress, stop_.get_token());
   } catch (...) {
     tools_.memory.end_reading(job.facts, nullptr);
     throw;
   }
+  tools_.memory.end_reading(job.facts, &stored);
+  struct stat after {};
+  if (::fstat(job.fd.get(), &after) != 0 || !same_content(job.facts, after)) {
+    progress_.files_changed_while_read.fetch_add(1, std::memory_order_relaxed);
+    tools_.log.warning(job.path + " changed while it was read");
+  }
+  return stored;
 }
 
 void ArchiveRun::add_file(const FolderPtr& folder, std::size_t place, OwnedNode node, StoredFile stored) {

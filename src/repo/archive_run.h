@@ -71,8 +71,9 @@ class ArchiveRun final : private FolderVisitor {
 
   void visit_file(int folder_fd, const std::string& name, const struct stat& facts, const std::string& path,
                   std::size_t place);
-  std::optional<StoredFile> stored_already(const struct stat& facts) const;
+  std::optional<StoredFile> stored_already(const struct stat& facts);
   void read_file(FileJob& job);
+  StoredFile store_content(const FileJob& job);
   void add_file(const FolderPtr& folder, std::size_t place, OwnedNode node, StoredFile stored);
   void leave_out(const UnreadableError& error);
 

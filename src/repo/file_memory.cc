@@ -24,13 +24,21 @@ void FileMemory::end_reading(const struct stat& facts, const StoredFile* result)
   const std::lock_guard lock(mutex_);
   const auto reading = reading_.find(key);
   const bool changed = reading == reading_.end() || reading->second.changed;
-  if (reading != reading_.end() && --reading->second.readers == 0) reading_.erase(reading);
+  if (reading != reading_.end() && --reading->second.readers == 0) {
+    reading_.erase(reading);
+    read_.notify_all();
+  }
   const bool whole = result != nullptr && result->size == static_cast<std::uint64_t>(facts.st_size);
   if (changed || !whole) return;
   const std::uint64_t serial = next_serial_++;
   entries_[key] = {result->size, to_timestamp(facts.st_mtim), to_timestamp(facts.st_ctim), *result, serial};
   ages_.emplace_back(key, serial);
   drop_oldest();
+}
+
+void FileMemory::await_readers(const FileKey& file, const std::stop_token& stop) {
+  std::unique_lock lock(mutex_);
+  read_.wait(lock, stop, [&] { return !reading_.contains(file); });
 }
 
 std::optional<StoredFile> FileMemory::find(const struct stat& facts) const {

@@ -3,10 +3,12 @@
 
 #include <sys/stat.h>
 
+#include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <mutex>
 #include <optional>
+#include <stop_token>
 #include <unordered_map>
 
 #include "repo/file_store.h"
@@ -23,7 +25,7 @@ struct FileKey {
 
 // Remembers what the content of local files became, so that a file is read once. Knows nothing of whether
 // those blobs are still in the repository: that is for the finder to ask. Holds a bounded number of files,
-// the oldest go first. Thread-safe; never blocks.
+// the oldest go first. Thread-safe; only await_readers() blocks.
 class FileMemory {
  public:
   // `changes_are_reported`: size and changed() alone say whether a file is as it was; else its times count,
@@ -34,6 +36,8 @@ class FileMemory {
   // `facts` are from before the reading.
   void begin_reading(const FileKey& file);
   void end_reading(const struct stat& facts, const StoredFile* result);
+  // Blocks while somebody reads the file, or until `stop`: what that one finds out need not be found twice.
+  void await_readers(const FileKey& file, const std::stop_token& stop);
 
   std::optional<StoredFile> find(const struct stat& facts) const;
   void changed(const FileKey& file);
@@ -60,6 +64,7 @@ class FileMemory {
 
   const bool changes_are_reported_;
   mutable std::mutex mutex_;
+  std::condition_variable_any read_;
   std::unordered_map<FileKey, Entry, KeyHash> entries_;
   std::unordered_map<FileKey, Reading, KeyHash> reading_;
   std::deque<std::pair<FileKey, std::uint64_t>> ages_;  // oldest first; outdated ones are passed over

@@ -3,6 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <stop_token>
+#include <thread>
+
 namespace restic::repo {
 namespace {
 
@@ -53,6 +57,33 @@ TEST(FileMemory, AChangeDuringReadingMakesTheResultWorthless) {
   EXPECT_FALSE(memory.find(facts));
   remember(memory, facts);
   EXPECT_TRUE(memory.find(facts));
+}
+
+TEST(FileMemory, WhoAwaitsAReaderFindsWhatThatOneFoundOut) {
+  FileMemory memory(true);
+  const struct stat facts = facts_of(1, 10, 100);
+  memory.begin_reading(FileKey::of(facts));
+  memory.begin_reading(FileKey::of(facts_of(2, 10, 100)));
+  std::atomic<bool> found{false};
+  std::jthread waiting([&](const std::stop_token& stop) {
+    memory.await_readers(FileKey::of(facts), stop);
+    found = memory.find(facts).has_value();
+  });
+  const StoredFile file = stored(10);
+  memory.end_reading(facts, &file);
+  waiting.join();
+  EXPECT_TRUE(found);
+}
+
+TEST(FileMemory, AwaitingAReaderEndsWhenAskedToStop) {
+  FileMemory memory(true);
+  const struct stat facts = facts_of(1, 10, 100);
+  memory.await_readers(FileKey::of(facts), {});  // nobody
+  memory.begin_reading(FileKey::of(facts));
+  std::stop_source stop;
+  std::jthread stopper([&stop] { stop.request_stop(); });
+  memory.await_readers(FileKey::of(facts), stop.get_token());
+  EXPECT_FALSE(memory.find(facts));
 }
 
 TEST(FileMemory, AFileThatWasLongerOrShorterThanItsSizeIsNotRemembered) {
