@@ -20,6 +20,9 @@ class ArchiveMaker final : public SnapshotMaker {
                std::uint64_t upload_budget, const Clock& clock);
 
   void store_ahead(UniqueFd fd) override { archiver_.store_ahead(std::move(fd)); }
+  void store_beginning(UniqueFd fd, std::uint64_t bytes) override {
+    archiver_.store_beginning(std::move(fd), bytes);
+  }
   void content_changed(std::uint64_t device, std::uint64_t inode) override {
     archiver_.content_changed(device, inode);
   }

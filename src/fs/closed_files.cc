@@ -4,10 +4,19 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
 namespace restic::fs {
+namespace {
+
+// A file that grows is handed over in stretches of this size, of a sixteenth of what is there when that is
+// more: each costs a look at what is known of it, and a chunk that is begun is read again.
+constexpr std::uint64_t kStretch = 32U << 20U;
+constexpr std::uint64_t kStretchDivisor = 16;
+
+}  // namespace
 
 ClosedFiles::ClosedFiles(StagedNodes& nodes, SnapshotMaker& maker, std::chrono::milliseconds quiet)
     : nodes_(nodes), maker_(maker), quiet_(quiet), thread_([this] { run(); }) {}
@@ -21,7 +30,7 @@ ClosedFiles::~ClosedFiles() {
   thread_.join();
 }
 
-void ClosedFiles::touch(const StagedNodePtr& node, unsigned new_writers) {
+void ClosedFiles::touch(const StagedNodePtr& node, unsigned new_writers, bool empty) {
   {
     const std::lock_guard lock(mutex_);
     Touched& file = files_[node];
@@ -29,22 +38,58 @@ void ClosedFiles::touch(const StagedNodePtr& node, unsigned new_writers) {
     writers_ += new_writers;
     ++file.changes;
     file.waiting = false;
+    file.grows = empty;
+    file.size = file.handed_over = 0;
   }
   // Also for a file that was never handed over: its inode number may be that of one that was.
   maker_.content_changed(node->key.device, node->key.inode);
 }
 
-void ClosedFiles::opened_for_writing(const StagedNodePtr& node) { touch(node, 1); }
+void ClosedFiles::opened_for_writing(const StagedNodePtr& node, bool empty) { touch(node, 1, empty); }
 
-void ClosedFiles::changing(const StagedNodePtr& node) {
-  touch(node, 1);
-  closed_after_writing(node);
+void ClosedFiles::written(const StagedNodePtr& node, std::uint64_t offset, std::uint64_t bytes) {
+  bool stretch = false;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = files_.find(node);
+    const bool at_end = found != files_.end() && found->second.grows && offset == found->second.size;
+    if (at_end) {
+      Touched& file = found->second;
+      file.size += bytes;
+      stretch = file.size - file.handed_over >= std::max(kStretch, file.size / kStretchDivisor);
+      if (stretch) {
+        file.handed_over = file.size;
+        beginnings_.push_back({node, file.size});
+      }
+    } else if (found != files_.end() && !found->second.grows) {
+      return;  // closing it will say so
+    }
+    if (at_end && !stretch) return;
+  }
+  if (stretch) {
+    changed_.notify_all();
+  } else {
+    changed(node);
+  }
+}
+
+void ClosedFiles::changed(const StagedNodePtr& node) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto found = files_.find(node); found != files_.end()) found->second.grows = false;
+  }
+  maker_.content_changed(node->key.device, node->key.inode);
 }
 
 void ClosedFiles::closed_after_writing(const StagedNodePtr& node) {
-  // What was handed over before may have been read only while this writer was at it. Before the file counts
-  // as closed, for from then on it may be committed.
-  maker_.content_changed(node->key.device, node->key.inode);
+  bool grew = false;
+  {
+    const std::lock_guard lock(mutex_);
+    grew = files_[node].grows;
+  }
+  // What was handed over before may have been read only while this writer was at it, unless nothing of it has
+  // changed. Before the file counts as closed, for from then on it may be committed.
+  if (!grew) maker_.content_changed(node->key.device, node->key.inode);
   {
     const std::lock_guard lock(mutex_);
     Touched& file = files_[node];
@@ -89,12 +134,21 @@ void ClosedFiles::end_writers() {
 void ClosedFiles::drop_waiting() {
   const std::lock_guard lock(mutex_);
   waiting_.clear();
+  beginnings_.clear();
   std::erase_if(files_, [](const auto& entry) { return entry.second.writers == 0; });
 }
 
 void ClosedFiles::run() {
   std::unique_lock lock(mutex_);
   while (!ending_) {
+    if (!beginnings_.empty()) {
+      const Beginning next = std::move(beginnings_.front());
+      beginnings_.pop_front();
+      lock.unlock();
+      hand_over(next);
+      lock.lock();
+      continue;
+    }
     if (waiting_.empty()) {
       changed_.wait(lock);
       continue;
@@ -123,15 +177,7 @@ void ClosedFiles::hand_over(const StagedNodePtr& node) {
     found->second.waiting = false;
     changes = found->second.changes;
   }
-  if (const SharedFd fd = nodes_.fd(node)) {
-    const std::string path = "/proc/self/fd/" + std::to_string(fd->get());
-    UniqueFd content(::open(path.c_str(), O_RDONLY | O_NOATIME | O_CLOEXEC));
-    if (!content) content = UniqueFd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    struct stat status {};
-    if (content && ::fstat(content.get(), &status) == 0 && status.st_nlink > 0 && status.st_size > 0) {
-      maker_.store_ahead(std::move(content));
-    }
-  }
+  if (UniqueFd content = open_to_read(node)) maker_.store_ahead(std::move(content));
   bool touched = false;
   {
     const std::lock_guard lock(mutex_);
@@ -141,6 +187,24 @@ void ClosedFiles::hand_over(const StagedNodePtr& node) {
   }
   // Opened between the look above and the handing over: the opener's notice may have come too early to count.
   if (touched) maker_.content_changed(node->key.device, node->key.inode);
+}
+
+void ClosedFiles::hand_over(const Beginning& beginning) {
+  if (UniqueFd content = open_to_read(beginning.node)) {
+    maker_.store_beginning(std::move(content), beginning.bytes);
+  }
+}
+
+// None: it has no name any more, or no content.
+UniqueFd ClosedFiles::open_to_read(const StagedNodePtr& node) {
+  const SharedFd fd = nodes_.fd(node);
+  if (!fd) return {};
+  const std::string path = "/proc/self/fd/" + std::to_string(fd->get());
+  UniqueFd content(::open(path.c_str(), O_RDONLY | O_NOATIME | O_CLOEXEC));
+  if (!content) content = UniqueFd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  struct stat status {};
+  if (!content || ::fstat(content.get(), &status) != 0) return {};
+  return status.st_nlink > 0 && status.st_size > 0 ? std::move(content) : UniqueFd();
 }
 
 }  // namespace restic::fs

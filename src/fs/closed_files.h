@@ -16,8 +16,8 @@
 namespace restic::fs {
 
 // Knows which files of `new/` are open for writing, and hands a file to the repository once its last writer
-// has closed it and nobody touched it for a while. Thread-safe; one thread of its own, which reads nothing
-// but opens files.
+// has closed it and nobody touched it for a while, and a large one's beginning while it grows. Thread-safe;
+// one thread of its own, which reads nothing but opens files.
 class ClosedFiles {
  public:
   ClosedFiles(StagedNodes& nodes, SnapshotMaker& maker, std::chrono::milliseconds quiet);
@@ -25,10 +25,13 @@ class ClosedFiles {
   ClosedFiles(const ClosedFiles&) = delete;
   ClosedFiles& operator=(const ClosedFiles&) = delete;
 
-  void opened_for_writing(const StagedNodePtr& node);
+  // `empty`: it has no content at this moment.
+  void opened_for_writing(const StagedNodePtr& node, bool empty = false);
   void closed_after_writing(const StagedNodePtr& node);
-  // Its content is about to be changed without being open (truncate).
-  void changing(const StagedNodePtr& node);
+  // Of a file that is open for writing, each after it was done: bytes were written; something else was
+  // changed.
+  void written(const StagedNodePtr& node, std::uint64_t offset, std::uint64_t bytes);
+  void changed(const StagedNodePtr& node);
 
   bool any_writer() const;
   // Waits until nothing is open for writing, `patience` at most.
@@ -47,14 +50,24 @@ class ClosedFiles {
     std::uint64_t changes = 0;  // counts openings, to notice one that came in between
     bool waiting = false;
     Time due;
+    // Since it was empty it has only been written from its start to its end, without a gap.
+    bool grows = false;
+    std::uint64_t size = 0;         // of one that grows
+    std::uint64_t handed_over = 0;  // its beginning
   };
   struct Waiting {
     StagedNodePtr node;
     Time due;
   };
+  struct Beginning {
+    StagedNodePtr node;
+    std::uint64_t bytes;
+  };
   void run();
   void hand_over(const StagedNodePtr& node);
-  void touch(const StagedNodePtr& node, unsigned new_writers);
+  void hand_over(const Beginning& beginning);
+  UniqueFd open_to_read(const StagedNodePtr& node);
+  void touch(const StagedNodePtr& node, unsigned new_writers, bool empty);
 
   StagedNodes& nodes_;
   SnapshotMaker& maker_;
@@ -65,6 +78,7 @@ class ClosedFiles {
   unsigned writers_ = 0;
   std::unordered_map<StagedNodePtr, Touched> files_;
   std::deque<Waiting> waiting_;  // ascending by time
+  std::deque<Beginning> beginnings_;
   std::thread thread_;
 };
 

@@ -18,6 +18,7 @@ class SnapshotMaker {
  public:
   virtual ~SnapshotMaker() = default;
   virtual void store_ahead(UniqueFd fd) = 0;
+  virtual void store_beginning(UniqueFd fd, std::uint64_t bytes) = 0;
   virtual void content_changed(std::uint64_t device, std::uint64_t inode) = 0;
   virtual repo::Snapshot archive(int folder, const repo::ArchiveOptions& options,
                                  repo::ArchiveProgress& progress, const std::stop_token& stop) = 0;

@@ -73,6 +73,9 @@ void setattr(fuse_req_t req, fuse_ino_t id, struct stat* wanted, int set, fuse_f
   if (resizes && info != nullptr) {
     // The file may have been opened with rights that its path no longer gives.
     result = ::ftruncate(handle_of(*info).fd.get(), wanted->st_size);
+    const int error = errno;
+    staging.closed_files().changed(change.node());
+    errno = error;
     set &= ~FUSE_SET_ATTR_SIZE;
   }
   if (result == 0) result = apply(fd, *wanted, set);

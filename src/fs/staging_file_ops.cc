@@ -66,8 +66,11 @@ void write_buf(fuse_req_t req, fuse_ino_t, fuse_bufvec* content, off_t offset, f
   file.buf[0].pos = offset;
   const ssize_t written = fuse_buf_copy(&file, content, fuse_buf_copy_flags{});
   if (written < 0) {
+    staging_of(req).closed_files().changed(handle.node);  // some of it may have been written
     fuse_reply_err(req, static_cast<int>(-written));
   } else {
+    staging_of(req).closed_files().written(handle.node, static_cast<std::uint64_t>(offset),
+                                           static_cast<std::uint64_t>(written));
     fuse_reply_write(req, static_cast<std::size_t>(written));
   }
 }
@@ -81,7 +84,11 @@ void fallocate(fuse_req_t req, fuse_ino_t, int mode, off_t offset, off_t length,
   const StagedHandle& handle = handle_of(*info);
   const StagingChange change(staging_of(req), handle.node);
   if (!change) return reply_stale(req);
-  reply_errno(req, ::fallocate(handle.fd.get(), mode, offset, length));
+  const int result = ::fallocate(handle.fd.get(), mode, offset, length);
+  const int error = errno;
+  if (mode != FALLOC_FL_KEEP_SIZE) staging_of(req).closed_files().changed(handle.node);
+  errno = error;
+  reply_errno(req, result);
 }
 
 void lseek(fuse_req_t req, fuse_ino_t, off_t offset, int whence, fuse_file_info* info) {
@@ -96,9 +103,12 @@ void copy_file_range(fuse_req_t req, fuse_ino_t, off_t from_offset, fuse_file_in
   const StagedHandle& target = handle_of(*to);
   const StagingChange change(staging_of(req), target.node);
   if (!change) return reply_stale(req);
+  const off_t to_start = to_offset;
   const ssize_t copied = ::copy_file_range(handle_of(*from).fd.get(), &from_offset, target.fd.get(),
                                            &to_offset, size, static_cast<unsigned>(flags));
   if (copied < 0) return reply_errno(req, -1);
+  staging_of(req).closed_files().written(target.node, static_cast<std::uint64_t>(to_start),
+                                         static_cast<std::uint64_t>(copied));
   fuse_reply_write(req, static_cast<std::size_t>(copied));
 }
 

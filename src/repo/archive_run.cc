@@ -34,6 +34,13 @@ bool same_content(const struct stat& a, const struct stat& b) {
 
 }  // namespace
 
+StoredFile stored_beginning(const FileMemory& memory, const struct stat& facts, const BlobWriter& writer) {
+  std::optional<StoredFile> begun = memory.find_beginning(FileKey::of(facts));
+  const bool fits = begun && begun->size <= static_cast<std::uint64_t>(facts.st_size) &&
+                    writer.has_all(BlobType::Data, begun->content);
+  return fits ? std::move(*begun) : StoredFile{};
+}
+
 // A folder whose tree is being put together. Its entries have places in the order of their names; those at
 // the front that are known are written at once and leave.
 struct ArchiveRun::Folder {
@@ -170,10 +177,7 @@ void ArchiveRun::visit_file(int folder_fd, const std::string& name, const struct
 std::optional<StoredFile> ArchiveRun::stored_already(const struct stat& facts) {
   std::optional<StoredFile> stored = tools_.memory.find(facts);
   if (!stored) return std::nullopt;
-  const bool there = std::ranges::all_of(stored->content, [this](const Id& id) {
-    return writer_.has({BlobType::Data, id});
-  });
-  if (!there) return std::nullopt;
+  if (!writer_.has_all(BlobType::Data, stored->content)) return std::nullopt;
   progress_.bytes_done.fetch_add(stored->size, std::memory_order_relaxed);
   return stored;
 }
@@ -198,8 +202,10 @@ StoredFile ArchiveRun::store_content(const FileJob& job) {
   StoredFile stored;
   tools_.memory.begin_reading(FileKey::of(job.facts));
   try {
+    StoredFile begun = stored_beginning(tools_.memory, job.facts, writer_);
+    on_progress(begun.size);
     stored = tools_.file_store.store(job.fd.get(), static_cast<std::uint64_t>(job.facts.st_size), job.path,
-                                     writer_, on_progress, stop_.get_token());
+                                     writer_, on_progress, stop_.get_token(), std::move(begun));
   } catch (...) {
     tools_.memory.end_reading(job.facts, nullptr);
     throw;

@@ -43,6 +43,10 @@ struct ArchivedFolder {
   Added added;
 };
 
+// What the file's beginning became when it was read before, if all of it is in the repository under this
+// lock; else nothing of it.
+StoredFile stored_beginning(const FileMemory& memory, const struct stat& facts, const BlobWriter& writer);
+
 // Stores one folder with everything in it, as a tree of trees. The caller's thread walks, the readers read
 // files, the pool seals; each folder becomes a tree as soon as its last entry is known, and its entries leave
 // memory one by one in the order of their names. Use once.

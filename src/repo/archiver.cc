@@ -111,6 +111,8 @@ struct Archiver::Impl {
   ~Impl() { stop_ahead.request_stop(); }
 
   void store_one_ahead(const UniqueFd& fd);
+  void store_one_beginning(const UniqueFd& fd, std::uint64_t bytes);
+  void pause_ahead(const std::exception& problem);
   Snapshot store_all(int folder_fd, const ArchiveOptions& archive_options, ArchiveProgress& progress,
                      const std::stop_token& stop);
   std::optional<Snapshot> find_earlier(const Bytes& kept, const std::stop_token& stop);
@@ -146,6 +148,13 @@ void Archiver::store_ahead(UniqueFd fd) {
   impl_->readers.submit_later([impl = impl_.get(), shared] { impl->store_one_ahead(*shared); }, kMaxAhead);
 }
 
+void Archiver::store_beginning(UniqueFd fd, std::uint64_t bytes) {
+  if (impl_->clock.now() < impl_->ahead_from.load(std::memory_order_relaxed)) return;
+  auto shared = std::make_shared<UniqueFd>(std::move(fd));
+  impl_->readers.submit_later(
+      [impl = impl_.get(), shared, bytes] { impl->store_one_beginning(*shared, bytes); }, kMaxAhead);
+}
+
 void Archiver::content_changed(std::uint64_t device, std::uint64_t inode) {
   impl_->memory.changed({device, inode});
 }
@@ -158,14 +167,36 @@ void Archiver::Impl::store_one_ahead(const UniqueFd& fd) {
     const WriteSessions::Lease lease = sessions.lease();
     const StoredFile stored = file_store.store(
         fd.get(), static_cast<std::uint64_t>(facts.st_size), "a file stored ahead", lease.writer(),
-        [](std::uint64_t) {}, stop_ahead.get_token());
+        [](std::uint64_t) {}, stop_ahead.get_token(), stored_beginning(memory, facts, lease.writer()));
     memory.end_reading(facts, &stored);
   } catch (const std::exception& problem) {
     memory.end_reading(facts, nullptr);
-    // The commit will say what is wrong; until then it is enough to try now and again.
-    ahead_from.store(clock.now() + kAheadPause, std::memory_order_relaxed);
-    repository.log().info(std::string("not stored ahead: ") + problem.what());
+    pause_ahead(problem);
   }
+}
+
+void Archiver::Impl::store_one_beginning(const UniqueFd& fd, std::uint64_t bytes) {
+  struct stat facts {};
+  if (::fstat(fd.get(), &facts) != 0 || !S_ISREG(facts.st_mode)) return;
+  if (bytes > static_cast<std::uint64_t>(facts.st_size)) return;  // it was truncated meanwhile
+  // Who reads it has not come so far, perhaps, but the next call, or the file's end, will find the rest.
+  if (!memory.try_begin_reading(FileKey::of(facts))) return;
+  try {
+    const WriteSessions::Lease lease = sessions.lease();
+    const StoredFile stored =
+        file_store.store_beginning(fd.get(), bytes, "a file stored ahead", lease.writer(),
+                                   stop_ahead.get_token(), stored_beginning(memory, facts, lease.writer()));
+    memory.end_reading_beginning(facts, &stored);
+  } catch (const std::exception& problem) {
+    memory.end_reading_beginning(facts, nullptr);
+    pause_ahead(problem);
+  }
+}
+
+// The commit will say what is wrong; until then it is enough to try now and again.
+void Archiver::Impl::pause_ahead(const std::exception& problem) {
+  ahead_from.store(clock.now() + kAheadPause, std::memory_order_relaxed);
+  repository.log().info(std::string("not stored ahead: ") + problem.what());
 }
 
 Snapshot Archiver::archive(int folder_fd, const ArchiveOptions& options, ArchiveProgress& progress,

@@ -25,10 +25,10 @@ struct ArchiverOptions {
   LockOwner owner;
   // Records which lock files of ours may exist (see LockJournal); may be empty.
   LockJournal journal;
-  // The caller promises to call content_changed() before every write, truncation or hole made in a file that
-  // store_ahead() was given. Then a file whose size is as it was read counts as unchanged even if its times
-  // changed (rsync and tar set them after closing, a rename changes ctime). Without the promise size, mtime
-  // and ctime count.
+  // The caller promises to call content_changed() when something in a file that store_ahead() or
+  // store_beginning() was given has changed, after the change and before archive(). Then a file whose size is
+  // as it was read counts as unchanged even if its times changed (rsync and tar set them after closing, a
+  // rename changes ctime). Without the promise size, mtime and ctime count.
   bool changes_are_reported = false;
   // With nothing stored and nothing to store for this long, the lock is given back until it is needed again.
   std::chrono::milliseconds idle_release = std::chrono::minutes(2);
@@ -74,6 +74,9 @@ class Archiver {
   // logged and left to the commit. The archiver owns `fd`, open for reading; it does not have to be at its
   // start. What was stored is remembered by device and inode, so that `archive` need not read the file again.
   void store_ahead(UniqueFd fd);
+  // The same for the first `bytes` of a file that grows, if they are not stored yet. To write behind them is
+  // no change.
+  void store_beginning(UniqueFd fd, std::uint64_t bytes);
   // What was stored ahead of this file counts no more. Cheap, never blocks on I/O.
   void content_changed(std::uint64_t device, std::uint64_t inode);
 

@@ -155,6 +155,10 @@ bool BlobWriter::has(const BlobKey& key) const {
   return blobs.keys.contains(key);
 }
 
+bool BlobWriter::has_all(BlobType type, std::span<const Id> ids) const {
+  return std::ranges::all_of(ids, [&](const Id& id) { return has({type, id}); });
+}
+
 void BlobWriter::flush(const std::stop_token& stop) {
   wait_for(stores_, stop);
   {

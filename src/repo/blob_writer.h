@@ -10,6 +10,7 @@
 #include <mutex>
 #include <optional>
 #include <set>
+#include <span>
 #include <stop_token>
 #include <unordered_set>
 #include <vector>
@@ -61,6 +62,7 @@ class BlobWriter {
   void store_on_pool(BlobType type, ByteView plain, OnStored done);
   // Whether the blob is in the repository or will be after flush().
   bool has(const BlobKey& key) const;
+  bool has_all(BlobType type, std::span<const Id> ids) const;
   // Blocks until everything whose store() has returned is durable and named by an index file. Throws the
   // writer's failure, or Cancelled when `stop` was asked for.
   void flush(const std::stop_token& stop);

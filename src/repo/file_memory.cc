@@ -19,19 +19,40 @@ void FileMemory::begin_reading(const FileKey& file) {
   ++reading.readers;
 }
 
-void FileMemory::end_reading(const struct stat& facts, const StoredFile* result) {
-  const FileKey key = FileKey::of(facts);
+bool FileMemory::try_begin_reading(const FileKey& file) {
   const std::lock_guard lock(mutex_);
-  const auto reading = reading_.find(key);
-  const bool changed = reading == reading_.end() || reading->second.changed;
-  if (reading != reading_.end() && --reading->second.readers == 0) {
+  return reading_.try_emplace(file, Reading{1, false}).second;
+}
+
+void FileMemory::end_reading(const struct stat& facts, const StoredFile* result) {
+  const std::lock_guard lock(mutex_);
+  const bool unchanged = end_reading(FileKey::of(facts));
+  const bool whole = result != nullptr && result->size == static_cast<std::uint64_t>(facts.st_size);
+  if (unchanged && whole) remember(facts, *result, true);
+}
+
+void FileMemory::end_reading_beginning(const struct stat& facts, const StoredFile* result) {
+  const std::lock_guard lock(mutex_);
+  if (end_reading(FileKey::of(facts)) && result != nullptr) remember(facts, *result, false);
+}
+
+// With mutex_ held. Whether the file was as it is all the time.
+bool FileMemory::end_reading(const FileKey& file) {
+  const auto reading = reading_.find(file);
+  if (reading == reading_.end()) return false;
+  const bool changed = reading->second.changed;
+  if (--reading->second.readers == 0) {
     reading_.erase(reading);
     read_.notify_all();
   }
-  const bool whole = result != nullptr && result->size == static_cast<std::uint64_t>(facts.st_size);
-  if (changed || !whole) return;
+  return !changed;
+}
+
+// With mutex_ held.
+void FileMemory::remember(const struct stat& facts, const StoredFile& file, bool whole) {
+  const FileKey key = FileKey::of(facts);
   const std::uint64_t serial = next_serial_++;
-  entries_[key] = {result->size, to_timestamp(facts.st_mtim), to_timestamp(facts.st_ctim), *result, serial};
+  entries_[key] = {file.size, to_timestamp(facts.st_mtim), to_timestamp(facts.st_ctim), file, whole, serial};
   ages_.emplace_back(key, serial);
   drop_oldest();
 }
@@ -46,12 +67,20 @@ std::optional<StoredFile> FileMemory::find(const struct stat& facts) const {
   const auto found = entries_.find(FileKey::of(facts));
   if (found == entries_.end()) return std::nullopt;
   const Entry& entry = found->second;
+  if (!entry.whole) return std::nullopt;
   if (entry.size != static_cast<std::uint64_t>(facts.st_size)) return std::nullopt;
   if (!changes_are_reported_ &&
       (entry.mtime != to_timestamp(facts.st_mtim) || entry.ctime != to_timestamp(facts.st_ctim))) {
     return std::nullopt;
   }
   return entry.file;
+}
+
+std::optional<StoredFile> FileMemory::find_beginning(const FileKey& file) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = entries_.find(file);
+  if (!changes_are_reported_ || found == entries_.end() || found->second.whole) return std::nullopt;
+  return found->second.file;
 }
 
 void FileMemory::changed(const FileKey& file) {

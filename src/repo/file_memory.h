@@ -35,11 +35,17 @@ class FileMemory {
   // Brackets the reading of a file: remembers the result unless changed() was called for the file in between.
   // `facts` are from before the reading.
   void begin_reading(const FileKey& file);
+  // False: somebody reads it.
+  [[nodiscard]] bool try_begin_reading(const FileKey& file);
   void end_reading(const struct stat& facts, const StoredFile* result);
+  // The result is of the beginning only, which ends with a whole chunk.
+  void end_reading_beginning(const struct stat& facts, const StoredFile* result);
   // Blocks while somebody reads the file, or until `stop`: what that one finds out need not be found twice.
   void await_readers(const FileKey& file, const std::stop_token& stop);
 
   std::optional<StoredFile> find(const struct stat& facts) const;
+  // What is known of the file's beginning. Only where changes are reported.
+  std::optional<StoredFile> find_beginning(const FileKey& file) const;
   void changed(const FileKey& file);
   void forget(const FileKey& file);
 
@@ -48,6 +54,7 @@ class FileMemory {
     std::uint64_t size;
     Timestamp mtime, ctime;
     StoredFile file;
+    bool whole;
     std::uint64_t serial;
   };
   struct Reading {
@@ -60,6 +67,8 @@ class FileMemory {
     }
   };
 
+  bool end_reading(const FileKey& file);
+  void remember(const struct stat& facts, const StoredFile& file, bool whole);
   void drop_oldest();
 
   const bool changes_are_reported_;

@@ -59,7 +59,7 @@ struct FileStore::Part {
 // them.
 class FileStore::Chunks {
  public:
-  explicit Chunks(BlobWriter& writer) : writer_(writer) {}
+  Chunks(BlobWriter& writer, StoredFile begun) : writer_(writer), begun_(std::move(begun)) {}
   ~Chunks() { wait(); }
   Chunks(const Chunks&) = delete;
   Chunks& operator=(const Chunks&) = delete;
@@ -104,9 +104,9 @@ class FileStore::Chunks {
   StoredFile take(std::uint64_t size) {
     wait();
     if (problem_) throw Error(*problem_);
-    StoredFile file;
+    StoredFile file = std::move(begun_);
     file.size = size;
-    file.content.reserve(stored_.size());
+    file.content.reserve(file.content.size() + stored_.size());
     for (const StoredBlob& blob : stored_) {
       file.content.push_back(blob.id);
       file.added += blob.added;
@@ -129,6 +129,7 @@ class FileStore::Chunks {
   void wait() { wait_for_fewer(0); }
 
   BlobWriter& writer_;
+  StoredFile begun_;
   mutable std::mutex mutex_;
   std::condition_variable fewer_;
   std::vector<StoredBlob> stored_;  // guarded by mutex_, like the rest
@@ -158,26 +159,40 @@ std::shared_ptr<FileStore::Part> FileStore::new_part(std::uint64_t wanted,
 }
 
 StoredFile FileStore::store(int fd, std::uint64_t expected_size, const std::string& path, BlobWriter& writer,
-                            const OnProgress& on_progress, const std::stop_token& stop) const {
-  Chunks chunks(writer);
-  std::uint64_t offset = 0;  // of the next byte to read
-  std::size_t begin = 0;     // of the chunk, in the part
-  std::size_t end = 0;       // of what is read, in the part
+                            const OnProgress& on_progress, const std::stop_token& stop,
+                            StoredFile begun) const {
+  return run({fd, expected_size, UINT64_MAX, true, path, std::move(begun)}, writer, on_progress, stop);
+}
+
+StoredFile FileStore::store_beginning(int fd, std::uint64_t bytes, const std::string& path,
+                                      BlobWriter& writer, const std::stop_token& stop,
+                                      StoredFile begun) const {
+  return run(
+      {fd, bytes, bytes, false, path, std::move(begun)}, writer, [](std::uint64_t) {}, stop);
+}
+
+StoredFile FileStore::run(Task task, BlobWriter& writer, const OnProgress& on_progress,
+                          const std::stop_token& stop) const {
+  std::uint64_t offset = task.begun.size;  // of the next byte to read
+  Chunks chunks(writer, std::move(task.begun));
+  std::size_t begin = 0;  // of the chunk, in the part
+  std::size_t end = 0;    // of what is read, in the part
+  const auto left = [&] { return std::max(task.expected_size, offset) - offset; };
   // One more than expected, to see the end of a file that has not grown without asking for more room.
-  std::shared_ptr<Part> part = new_part(expected_size + 1, stop);
+  std::shared_ptr<Part> part = new_part(left() + 1, stop);
   for (;;) {
     if (end == part->bytes.size()) {
       chunks.wait_for_fewer(kMostRunning);
       // What is left of this part, without an end so far, becomes the start of the next.
-      std::shared_ptr<Part> next =
-          new_part(std::max(expected_size, offset) - offset + (end - begin) + kReadSize, stop);
+      std::shared_ptr<Part> next = new_part(left() + (end - begin) + kReadSize, stop);
       std::memcpy(next->bytes.data(), part->bytes.data() + begin, end - begin);
       end -= begin;
       begin = 0;
       part = std::move(next);
     }
-    const std::size_t wanted = std::min(kReadSize, part->bytes.size() - end);
-    const std::size_t got = read_at(fd, offset, std::span(part->bytes).subspan(end, wanted), path);
+    const std::size_t wanted =
+        std::min<std::uint64_t>({kReadSize, part->bytes.size() - end, task.end - offset});
+    const std::size_t got = read_at(task.fd, offset, std::span(part->bytes).subspan(end, wanted), task.path);
     std::size_t seen = end - begin;
     offset += got;
     end += got;
@@ -187,11 +202,15 @@ StoredFile FileStore::store(int fd, std::uint64_t expected_size, const std::stri
       begin += *size;
       seen = 0;
     }
-    if (got < wanted) break;
+    if (got < wanted || offset == task.end) break;
     if (chunks.failed()) break;
     if (stop.stop_requested()) throw Error(Errc::Cancelled, "stopped while reading files");
   }
-  if (begin < end) chunks.store_here(ByteView(part->bytes).subspan(begin, end - begin));
+  if (!task.keeps_rest) {
+    offset -= end - begin;
+  } else if (begin < end) {
+    chunks.store_here(ByteView(part->bytes).subspan(begin, end - begin));
+  }
   part.reset();
   return chunks.take(offset);
 }

@@ -36,8 +36,12 @@ class FileStore {
   // `expected_size` is what stat says; the file may turn out longer or shorter. `on_progress` is told of
   // bytes read. Throws UnreadableError, Cancelled, or the writer's failure.
   using OnProgress = std::function<void(std::uint64_t bytes)>;
+  // Goes on after `begun`, which is what store_beginning() returned for this file; it is not told of again.
   StoredFile store(int fd, std::uint64_t expected_size, const std::string& path, BlobWriter& writer,
-                   const OnProgress& on_progress, const std::stop_token& stop) const;
+                   const OnProgress& on_progress, const std::stop_token& stop, StoredFile begun = {}) const;
+  // Stores the chunks that end within the file's first `bytes`, from where `begun` ends.
+  StoredFile store_beginning(int fd, std::uint64_t bytes, const std::string& path, BlobWriter& writer,
+                             const std::stop_token& stop, StoredFile begun) const;
 
   // Gives memory back that is kept for the next large file.
   void release_buffers() const { buffers_->keep_one(false); }
@@ -46,6 +50,17 @@ class FileStore {
   struct Part;
   class Chunks;
 
+  // A stretch of a file: from the end of `begun` up to `end`, and whether what is left there is a chunk.
+  struct Task {
+    int fd;
+    std::uint64_t expected_size;
+    std::uint64_t end;
+    bool keeps_rest;
+    const std::string& path;
+    StoredFile begun;
+  };
+  StoredFile run(Task task, BlobWriter& writer, const OnProgress& on_progress,
+                 const std::stop_token& stop) const;
   std::shared_ptr<Part> new_part(std::uint64_t wanted, const std::stop_token& stop) const;
 
   const Chunker chunker_;

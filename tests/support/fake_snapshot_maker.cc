@@ -44,6 +44,12 @@ void FakeSnapshotMaker::store_ahead(UniqueFd fd) {
   changed_.notify_all();
 }
 
+void FakeSnapshotMaker::store_beginning(UniqueFd, std::uint64_t bytes) {
+  const std::lock_guard lock(mutex_);
+  beginnings_.insert(bytes);
+  changed_.notify_all();
+}
+
 void FakeSnapshotMaker::content_changed(std::uint64_t, std::uint64_t) {
   const std::lock_guard lock(mutex_);
   ++changes_;
@@ -141,6 +147,16 @@ bool FakeSnapshotMaker::wait_for_stored(const std::string& content) const {
   std::unique_lock lock(mutex_);
   return changed_.wait_for(
       lock, 60s, [&] { return std::find(stored_.begin(), stored_.end(), content) != stored_.end(); });
+}
+
+std::set<std::uint64_t> FakeSnapshotMaker::beginnings() const {
+  const std::lock_guard lock(mutex_);
+  return beginnings_;
+}
+
+bool FakeSnapshotMaker::wait_for_beginning(std::uint64_t bytes) const {
+  std::unique_lock lock(mutex_);
+  return changed_.wait_for(lock, 60s, [&] { return beginnings_.contains(bytes); });
 }
 
 std::vector<std::string> FakeSnapshotMaker::stored_ahead() const {

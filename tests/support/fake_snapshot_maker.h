@@ -28,6 +28,7 @@ class FakeSnapshotMaker final : public fs::SnapshotMaker {
   };
 
   void store_ahead(UniqueFd fd) override;
+  void store_beginning(UniqueFd fd, std::uint64_t bytes) override;
   void content_changed(std::uint64_t device, std::uint64_t inode) override;
   repo::Snapshot archive(int folder, const repo::ArchiveOptions& options, repo::ArchiveProgress& progress,
                          const std::stop_token& stop) override;
@@ -46,6 +47,8 @@ class FakeSnapshotMaker final : public fs::SnapshotMaker {
   bool wait_for_tries(unsigned count) const;
   bool wait_for_stored(const std::string& content) const;
   std::vector<std::string> stored_ahead() const;  // contents
+  std::set<std::uint64_t> beginnings() const;     // sizes
+  bool wait_for_beginning(std::uint64_t bytes) const;
   std::vector<repo::Id> removed_locks() const;
   unsigned changes() const;  // calls of content_changed()
   bool wait_for_changes(unsigned count) const;
@@ -60,6 +63,7 @@ class FakeSnapshotMaker final : public fs::SnapshotMaker {
   std::vector<Drop> drops_;
   std::set<repo::Id> snapshots_;
   std::vector<std::string> stored_;
+  std::set<std::uint64_t> beginnings_;
   unsigned changes_ = 0;
   std::vector<repo::Id> removed_locks_;
 };

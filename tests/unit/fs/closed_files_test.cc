@@ -6,13 +6,17 @@
 #include <sys/stat.h>
 
 #include <chrono>
+#include <cstdint>
 #include <future>
+#include <set>
 #include <utility>
 
 #include "support/fake_snapshot_maker.h"
 
 namespace restic::fs {
 namespace {
+
+constexpr std::uint64_t kMiB = 1U << 20U;
 
 class ClosedFilesTest : public testing::Test {
  protected:
@@ -55,6 +59,76 @@ TEST_F(ClosedFilesTest, NothingIsOpenAfterTheMountHasEnded) {
   EXPECT_FALSE(files_.any_writer());
   EXPECT_TRUE(files_.writers().empty());
   EXPECT_GT(maker_.changes(), changes) << "what was read while it was open may be outdated";
+}
+
+TEST_F(ClosedFilesTest, ABeginningIsHandedOverWhileTheFileGrows) {
+  const StagedNodePtr file = some_file();
+  files_.opened_for_writing(file, true);
+  const unsigned changes = maker_.changes();
+  for (std::uint64_t at = 0; at < 64 * kMiB; at += kMiB) files_.written(file, at, kMiB);
+  EXPECT_TRUE(maker_.wait_for_beginning(32 * kMiB));
+  EXPECT_TRUE(maker_.wait_for_beginning(64 * kMiB));
+  files_.closed_after_writing(file);
+  EXPECT_EQ(maker_.changes(), changes) << "nothing of what was handed over has changed";
+}
+
+TEST_F(ClosedFilesTest, AChangeOfWhatWasWrittenIsToldAtOnceAndEndsTheHandingOver) {
+  const StagedNodePtr file = some_file();
+  files_.opened_for_writing(file, true);
+  files_.written(file, 0, 40 * kMiB);
+  EXPECT_TRUE(maker_.wait_for_beginning(40 * kMiB));
+  unsigned changes = maker_.changes();
+  files_.written(file, 5, 1);
+  EXPECT_EQ(maker_.changes(), ++changes);
+  files_.written(file, 40 * kMiB, 40 * kMiB);
+  EXPECT_EQ(maker_.changes(), changes);
+  files_.closed_after_writing(file);
+  EXPECT_EQ(maker_.changes(), ++changes) << "what was written meanwhile";
+  EXPECT_EQ(maker_.beginnings(), (std::set<std::uint64_t>{40 * kMiB}));
+}
+
+TEST_F(ClosedFilesTest, AGapOrATruncationEndsTheHandingOver) {
+  for (const bool gap : {true, false}) {
+    const StagedNodePtr file = some_file();
+    files_.opened_for_writing(file, true);
+    files_.written(file, 0, kMiB);
+    const unsigned changes = maker_.changes();
+    if (gap) {
+      files_.written(file, kMiB + 1, kMiB);
+    } else {
+      files_.changed(file);
+    }
+    EXPECT_EQ(maker_.changes(), changes + 1);
+    files_.written(file, kMiB, 100 * kMiB);
+    files_.closed_after_writing(file);
+    EXPECT_EQ(maker_.changes(), changes + 2);
+  }
+  EXPECT_TRUE(maker_.beginnings().empty());
+}
+
+TEST_F(ClosedFilesTest, AFileThatHadContentOrASecondWriterIsHandedOverOnlyAsAWhole) {
+  const StagedNodePtr had_content = some_file();
+  files_.opened_for_writing(had_content, false);
+  files_.written(had_content, 0, 100 * kMiB);
+  const StagedNodePtr two_writers = some_file();
+  files_.opened_for_writing(two_writers, true);
+  files_.written(two_writers, 0, kMiB);
+  files_.opened_for_writing(two_writers, false);
+  files_.written(two_writers, kMiB, 100 * kMiB);
+  const unsigned changes = maker_.changes();
+  files_.closed_after_writing(had_content);
+  files_.closed_after_writing(two_writers);
+  EXPECT_EQ(maker_.changes(), changes + 2);
+  EXPECT_TRUE(maker_.beginnings().empty());
+}
+
+TEST_F(ClosedFilesTest, TheStretchesGrowWithTheFile) {
+  const StagedNodePtr file = some_file();
+  files_.opened_for_writing(file, true);
+  constexpr std::uint64_t kSize = 4096 * kMiB;
+  for (std::uint64_t at = 0; at < kSize; at += 4 * kMiB) files_.written(file, at, 4 * kMiB);
+  files_.changed(file);  // nothing is handed over after this
+  EXPECT_LE(maker_.beginnings().size(), 64U);
 }
 
 }  // namespace

@@ -86,6 +86,38 @@ TEST(FileMemory, AwaitingAReaderEndsWhenAskedToStop) {
   EXPECT_FALSE(memory.find(facts));
 }
 
+TEST(FileMemory, ABeginningIsNoFile) {
+  FileMemory memory(true);
+  const struct stat facts = facts_of(1, 10, 100);
+  const StoredFile file = stored(10);
+  ASSERT_TRUE(memory.try_begin_reading(FileKey::of(facts)));
+  EXPECT_FALSE(memory.try_begin_reading(FileKey::of(facts)));
+  memory.end_reading_beginning(facts, &file);
+  EXPECT_FALSE(memory.find(facts)) << "though it is as long as that";
+  ASSERT_TRUE(memory.find_beginning(FileKey::of(facts)));
+  EXPECT_EQ(memory.find_beginning(FileKey::of(facts))->content, file.content);
+  remember(memory, facts);
+  EXPECT_TRUE(memory.find(facts));
+  EXPECT_FALSE(memory.find_beginning(FileKey::of(facts)));
+}
+
+TEST(FileMemory, ABeginningThatChangesIsForgotten) {
+  FileMemory memory(true);
+  const struct stat facts = facts_of(1, 10, 100);
+  const StoredFile file = stored(10);
+  ASSERT_TRUE(memory.try_begin_reading(FileKey::of(facts)));
+  memory.end_reading_beginning(facts, &file);
+  memory.changed(FileKey::of(facts));
+  EXPECT_FALSE(memory.find_beginning(FileKey::of(facts)));
+  ASSERT_TRUE(memory.try_begin_reading(FileKey::of(facts)));
+  memory.changed(FileKey::of(facts));
+  memory.end_reading_beginning(facts, &file);
+  EXPECT_FALSE(memory.find_beginning(FileKey::of(facts))) << "it changed while it was read";
+  ASSERT_TRUE(memory.try_begin_reading(FileKey::of(facts)));
+  memory.end_reading_beginning(facts, nullptr);
+  EXPECT_FALSE(memory.find_beginning(FileKey::of(facts)));
+}
+
 TEST(FileMemory, AFileThatWasLongerOrShorterThanItsSizeIsNotRemembered) {
   FileMemory memory(true);
   const struct stat facts = facts_of(1, 10, 100);

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: MIT
+// Files that are stored while they grow.
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <chrono>
+#include <future>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "repo/archiver.h"
+#include "repo/chunker.h"
+#include "support/fake_clock.h"
+#include "support/made_repository.h"
+#include "support/sample_folder.h"
+
+namespace restic::repo {
+namespace {
+
+using namespace std::chrono_literals;
+using test::Call;
+using test::Fault;
+using transport::FileType;
+
+constexpr std::size_t kMiB = 1U << 20U;
+
+std::string noise(std::size_t size, std::uint64_t seed) {
+  std::mt19937_64 random(seed);
+  std::string text(size, '\0');
+  std::ranges::generate(text, [&] { return static_cast<char>(random()); });
+  return text;
+}
+
+class ArchiverBeginningTest : public testing::Test {
+ protected:
+  ArchiverBeginningTest() {
+    ArchiverOptions options;
+    options.owner = {"my-host", "me", 0, 0};
+    options.changes_are_reported = true;
+    options.idle_release = 0ms;
+    archiver_ = std::make_unique<Archiver>(made_.repository(), std::move(options), clock_);
+  }
+
+  // Returns when it is stored and the lock has been given back.
+  void store_beginning(std::uint64_t bytes) {
+    std::promise<void> unlocked;
+    made_.backend().set_hook([&](const Call& call) -> Fault {
+      if (call.kind == Call::Kind::Remove) unlocked.set_value();
+      return {};
+    });
+    archiver_->store_beginning(folder_.open("file"), bytes);
+    unlocked.get_future().wait();
+    made_.backend().set_hook({});
+  }
+  void tell_of_change() {
+    struct stat facts {};
+    ASSERT_EQ(::stat((folder_.path() / "file").c_str(), &facts), 0);
+    archiver_->content_changed(facts.st_dev, facts.st_ino);
+  }
+  std::vector<Id> chunks_of(const std::string& content) {
+    const Chunker chunker(made_.repository().config().chunker_polynomial);
+    std::vector<Id> ids;
+    for (ByteView rest = as_bytes(content); !rest.empty();) {
+      const std::size_t size = chunker.find_end(rest).value_or(rest.size());
+      ids.push_back(Id::of(rest.first(size)));
+      rest = rest.subspan(size);
+    }
+    return ids;
+  }
+  std::vector<Id> archived_chunks() {
+    ArchiveOptions options;
+    options.hostname = "my-host";
+    ArchiveProgress progress;
+    const Snapshot snapshot = archiver_->archive(folder_.open().get(), options, progress, {});
+    EXPECT_EQ(progress.bytes_done, progress.bytes_total);
+    EXPECT_EQ(made_.check_consistency(), 1U);
+    made_.repository().refresh_index();
+    const Node file = made_.repository().tree(snapshot.tree)->node(0);
+    return {file.content.begin(), file.content.end()};
+  }
+
+  test::MadeRepository made_;
+  test::FakeClock clock_;
+  test::SampleFolder folder_;
+  std::unique_ptr<Archiver> archiver_;
+};
+
+TEST_F(ArchiverBeginningTest, TheChunksAreThoseOfTheWholeFile) {
+  const std::string content = noise(45 * kMiB + 1234, 1);
+  for (const std::size_t so_far : {20 * kMiB, 33 * kMiB + 7, 45 * kMiB + 1234}) {
+    folder_.file("file", content.substr(0, so_far));
+    store_beginning(so_far);
+  }
+  EXPECT_GT(made_.backend().names(FileType::Pack).size(), 1U);
+  EXPECT_EQ(archived_chunks(), chunks_of(content));
+}
+
+TEST_F(ArchiverBeginningTest, WhatIsStoredIsNotReadAgain) {
+  const std::string content = noise(30 * kMiB, 2);
+  folder_.file("file", content.substr(0, 20 * kMiB));
+  store_beginning(20 * kMiB);
+  std::string other = content;
+  other[0] = static_cast<char>(~other[0]);  // unreported, which shows that it is not looked at
+  folder_.file("file", other);
+  EXPECT_EQ(archived_chunks(), chunks_of(content));
+}
+
+TEST_F(ArchiverBeginningTest, AChangeThatIsToldOfIsInTheSnapshot) {
+  std::string content = noise(30 * kMiB, 3);
+  folder_.file("file", content.substr(0, 20 * kMiB));
+  store_beginning(20 * kMiB);
+  content[0] = static_cast<char>(~content[0]);
+  folder_.file("file", content);
+  tell_of_change();
+  EXPECT_EQ(archived_chunks(), chunks_of(content));
+}
+
+TEST_F(ArchiverBeginningTest, OfAFileThatIsShorterNowNothingIsStored) {
+  const std::string content = noise(10 * kMiB, 4);
+  folder_.file("file", content);
+  archiver_->store_beginning(folder_.open("file"), 20 * kMiB);
+  EXPECT_EQ(archived_chunks(), chunks_of(content));
+}
+
+TEST_F(ArchiverBeginningTest, WhatAPruneRemovedIsStoredAgain) {
+  const std::string content = noise(30 * kMiB, 5);
+  folder_.file("file", content.substr(0, 20 * kMiB));
+  store_beginning(20 * kMiB);
+  for (const FileType type : {FileType::Index, FileType::Pack}) {
+    for (const std::string& name : made_.backend().names(type)) made_.backend().drop({type, name});
+  }
+  folder_.file("file", content);
+  EXPECT_EQ(archived_chunks(), chunks_of(content));
+}
+
+}  // namespace
+}  // namespace restic::repo
