@@ -88,7 +88,7 @@ std::size_t FileReader::first_end_beyond(std::uint64_t offset) const {
 void FileReader::ask_ahead(std::uint64_t offset, std::uint64_t size) {
   Readahead::Range range, passed;
   {
-    const std::uint64_t room = blobs_.room_ahead() / 2;  // on their way, sealed and plain both take it
+    const std::uint64_t room = blobs_.room_ahead();
     std::lock_guard lock(mutex_);
     range = readahead_.next(offset, size, this->size(), room);
     passed = readahead_.passed();

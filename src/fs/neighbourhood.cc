@@ -97,10 +97,8 @@ std::vector<FileWalk::Place> Neighbourhood::path_to(NodeId folder, const WalkFol
 
 void Neighbourhood::advance(Reader& reader, std::vector<repo::BlobKey>& keys, std::vector<repo::Id>& trees) {
   const std::vector<repo::Id> before = reader.sweep->missing();
-  // Sealed and plain both take room while they are on their way.
-  const std::vector<repo::BlobKey> more =
-      reader.sweep->ahead(repository_.blobs().room_ahead() / 2,
-                          [this](const repo::Id& id) { return repository_.cached_tree(id); });
+  const std::vector<repo::BlobKey> more = reader.sweep->ahead(
+      repository_.blobs().room_ahead(), [this](const repo::Id& id) { return repository_.cached_tree(id); });
   keys.insert(keys.end(), more.begin(), more.end());
   const std::vector<repo::Id>& missing = reader.sweep->missing();
   if (missing != before) trees = missing;

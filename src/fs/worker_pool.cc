@@ -23,6 +23,15 @@ constexpr auto kWatch = 50us;
 // After so many requests in a row that came later, a worker looks for the next one only now and then.
 constexpr unsigned kInVain = 8, kNowAndThen = 32;
 
+// A request as it comes from the device; freed also when the thread is cancelled while it waits for one.
+struct RequestBuffer {
+  RequestBuffer() = default;
+  ~RequestBuffer() { std::free(buffer.mem); }
+  RequestBuffer(const RequestBuffer&) = delete;
+  RequestBuffer& operator=(const RequestBuffer&) = delete;
+  fuse_buf buffer{};
+};
+
 // Whether answering it can take longer than to wake another worker for the next request.
 bool takes_time(const fuse_buf& request) {
   if ((request.flags & FUSE_BUF_IS_FD) != 0 || request.size < sizeof(fuse_in_header)) return true;
@@ -38,16 +47,6 @@ bool takes_time(const fuse_buf& request) {
 }
 
 }  // namespace
-
-// A request as it comes from the device, up to a MiB; freed also when the thread is cancelled while it waits
-// for one.
-struct WorkerPool::RequestBuffer {
-  RequestBuffer() = default;
-  ~RequestBuffer() { std::free(buffer.mem); }
-  RequestBuffer(const RequestBuffer&) = delete;
-  RequestBuffer& operator=(const RequestBuffer&) = delete;
-  fuse_buf buffer{};
-};
 
 std::thread quiet_thread(std::function<void()> body) {
   sigset_t all, before;
@@ -80,14 +79,13 @@ void WorkerPool::start() {
 
 void WorkerPool::serve() {
   pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, nullptr);
-  std::unique_ptr<RequestBuffer> request;
+  RequestBuffer request;
   bool answered = false;
   while (fuse_session_exited(session_) == 0 && await_turn(answered)) {
-    if (!request) request = take_buffer();
     const auto since = Clock::now();
     if (answered && (in_vain_ < kInVain || in_vain_ % kNowAndThen == 0)) watch(since);
     pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, nullptr);
-    const int size = fuse_session_receive_buf(session_, &request->buffer);
+    const int size = fuse_session_receive_buf(session_, &request.buffer);
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, nullptr);
     const bool again = size == -EINTR || size == -EAGAIN || size == -ENOENT;
     if (size <= 0 && !again) {
@@ -99,32 +97,12 @@ void WorkerPool::serve() {
     answered = false;
     took_request();
     if (again) continue;
-    if (takes_time(request->buffer) && more_waiting()) about_to_wait();
-    fuse_session_process_buf(session_, &request->buffer);
-    give_back(std::move(request));
+    if (takes_time(request.buffer) && more_waiting()) about_to_wait();
+    fuse_session_process_buf(session_, &request.buffer);
     answered = cores_ > 1;  // where there is one, the program waits for it
   }
   stop_waiting();
   if (--running_ == 0) all_ended_();
-}
-
-// The one that was used last, which is in the processor's cache; so there are no more than requests at a
-// time.
-std::unique_ptr<WorkerPool::RequestBuffer> WorkerPool::take_buffer() {
-  {
-    const std::lock_guard lock(buffers_mutex_);
-    if (!unused_buffers_.empty()) {
-      std::unique_ptr<RequestBuffer> buffer = std::move(unused_buffers_.back());
-      unused_buffers_.pop_back();
-      return buffer;
-    }
-  }
-  return std::make_unique<RequestBuffer>();
-}
-
-void WorkerPool::give_back(std::unique_ptr<RequestBuffer> buffer) {
-  const std::lock_guard lock(buffers_mutex_);
-  unused_buffers_.push_back(std::move(buffer));
 }
 
 bool WorkerPool::take_turn() { return !listening_.load() && !listening_.exchange(true); }

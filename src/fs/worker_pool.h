@@ -6,7 +6,6 @@
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -47,11 +46,7 @@ class WorkerPool {
   using Clock = std::chrono::steady_clock;
   static constexpr std::chrono::microseconds kTick{500};
 
-  struct RequestBuffer;
-
   void serve();
-  std::unique_ptr<RequestBuffer> take_buffer();
-  void give_back(std::unique_ptr<RequestBuffer> buffer);
   bool await_turn(bool& answered);
   bool take_turn();
   void watch(Clock::time_point since) const;
@@ -74,9 +69,6 @@ class WorkerPool {
   std::atomic<std::uint64_t> taken_{0};   // requests
   std::atomic<unsigned> in_vain_{0};      // requests in a row that came too late to be watched for
   std::atomic<bool> keeper_rests_{true};  // nothing happens that it has to see to
-
-  std::mutex buffers_mutex_;
-  std::vector<std::unique_ptr<RequestBuffer>> unused_buffers_;  // guarded by buffers_mutex_
 
   std::mutex mutex_;
   std::condition_variable turn_, work_;  // for the workers; for the keeper

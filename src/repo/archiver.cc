@@ -27,6 +27,7 @@ constexpr std::uint64_t kOpenPacks = 2 * PackWriter::kTargetSize;
 // Files that wait to be stored ahead hold a descriptor each.
 constexpr std::size_t kMaxAhead = 256;
 constexpr std::chrono::seconds kAheadPause{30};
+const std::string kAhead = "a file stored ahead";
 // A tray with more names at its top is recorded as "/", for every listing of snapshots shows all paths.
 constexpr std::size_t kMaxPaths = 1000;
 
@@ -159,36 +160,45 @@ void Archiver::content_changed(std::uint64_t device, std::uint64_t inode) {
   impl_->memory.changed({device, inode});
 }
 
+// The lease comes first: who awaits a reader of the file may be what the lease would have to wait for.
 void Archiver::Impl::store_one_ahead(const UniqueFd& fd) {
-  struct stat facts {};
-  if (::fstat(fd.get(), &facts) != 0 || !S_ISREG(facts.st_mode) || facts.st_size == 0) return;
-  memory.begin_reading(FileKey::of(facts));
   try {
-    const WriteSessions::Lease lease = sessions.lease();
-    const StoredFile stored = file_store.store(
-        fd.get(), static_cast<std::uint64_t>(facts.st_size), "a file stored ahead", lease.writer(),
-        [](std::uint64_t) {}, stop_ahead.get_token(), stored_beginning(memory, facts, lease.writer()));
-    memory.end_reading(facts, &stored);
+    const std::optional<WriteSessions::Lease> lease = sessions.lease_unless_failed();
+    struct stat facts {};
+    if (!lease || ::fstat(fd.get(), &facts) != 0 || !S_ISREG(facts.st_mode) || facts.st_size == 0) return;
+    memory.begin_reading(FileKey::of(facts));
+    try {
+      const StoredFile stored = file_store.store(
+          fd.get(), static_cast<std::uint64_t>(facts.st_size), kAhead, lease->writer(), [](std::uint64_t) {},
+          stop_ahead.get_token(), stored_beginning(memory, facts, lease->writer()));
+      memory.end_reading(facts, &stored);
+    } catch (...) {
+      memory.end_reading(facts, nullptr);
+      throw;
+    }
   } catch (const std::exception& problem) {
-    memory.end_reading(facts, nullptr);
     pause_ahead(problem);
   }
 }
 
 void Archiver::Impl::store_one_beginning(const UniqueFd& fd, std::uint64_t bytes) {
-  struct stat facts {};
-  if (::fstat(fd.get(), &facts) != 0 || !S_ISREG(facts.st_mode)) return;
-  if (bytes > static_cast<std::uint64_t>(facts.st_size)) return;  // it was truncated meanwhile
-  // Who reads it has not come so far, perhaps, but the next call, or the file's end, will find the rest.
-  if (!memory.try_begin_reading(FileKey::of(facts))) return;
   try {
-    const WriteSessions::Lease lease = sessions.lease();
-    const StoredFile stored =
-        file_store.store_beginning(fd.get(), bytes, "a file stored ahead", lease.writer(),
-                                   stop_ahead.get_token(), stored_beginning(memory, facts, lease.writer()));
-    memory.end_reading_beginning(facts, &stored);
+    const std::optional<WriteSessions::Lease> lease = sessions.lease_unless_failed();
+    struct stat facts {};
+    if (!lease || ::fstat(fd.get(), &facts) != 0 || !S_ISREG(facts.st_mode)) return;
+    if (bytes > static_cast<std::uint64_t>(facts.st_size)) return;  // it was truncated meanwhile
+    // Who reads it has not come so far, perhaps, but the next call, or the file's end, will find the rest.
+    if (!memory.try_begin_reading(FileKey::of(facts))) return;
+    try {
+      const StoredFile stored =
+          file_store.store_beginning(fd.get(), bytes, kAhead, lease->writer(), stop_ahead.get_token(),
+                                     stored_beginning(memory, facts, lease->writer()));
+      memory.end_reading_beginning(facts, &stored);
+    } catch (...) {
+      memory.end_reading_beginning(facts, nullptr);
+      throw;
+    }
   } catch (const std::exception& problem) {
-    memory.end_reading_beginning(facts, nullptr);
     pause_ahead(problem);
   }
 }

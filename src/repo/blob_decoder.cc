@@ -64,6 +64,7 @@ class Group {
   }
 
   void pass_on(const OnDecoded& done) {
+    if (count_ == 0) return;
     std::array<ByteView, kMost> contents;
     std::array<Id, kMost> ids;
     for (std::size_t i = 0; i < count_; ++i) {
@@ -128,7 +129,9 @@ void decode_blobs(const Crypto& crypto, HashDesk& desk, std::span<const SealedBl
                   const std::shared_ptr<Bytes>& buffer, const OnDecoded& done) {
   Group group;
   for (std::size_t i = 0; i < blobs.size(); ++i) {
-    if (blobs[i].blob.plain_size() >= kLarge) {
+    // Not trees: whoever waits for one works on it at once, and would keep others waiting at the desk.
+    if (blobs[i].blob.plain_size() >= kLarge && blobs[i].blob.key.type == BlobType::Data) {
+      group.pass_on(done);
       decode_large(crypto, desk, i, blobs[i], buffer, done);
     } else {
       group.add(i, blobs[i], try_open(crypto, blobs[i], buffer), done);

@@ -61,7 +61,7 @@ class BlobReader {
   virtual void retire(const BlobKey& key) = 0;
   // The plain size by the index; nullopt: not in the repository.
   virtual std::optional<std::uint32_t> plain_size(const BlobKey& key) = 0;
-  // Bytes that may still be asked for ahead before requests are dropped.
+  // Plain bytes, about, that may still be asked for ahead before requests are dropped.
   virtual std::uint64_t room_ahead() const = 0;
   virtual BlobReaderStats stats() const = 0;
 

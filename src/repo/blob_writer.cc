@@ -109,14 +109,10 @@ StoredBlob BlobWriter::store(BlobType type, ByteView plain) {
 void BlobWriter::store_on_pool(BlobType type, ByteView plain, OnStored done) {
   throw_if_too_large(plain);
   auto visit = std::make_shared<HashDesk::Visit>(desk_);
-  const std::uint64_t ticket = begin(stores_);  // until the visit has ended
   // One object however many tasks it passes through: what it holds is gone when it was told.
-  auto told = std::make_shared<OnStored>(std::move(done));
-  repository_.pool().submit([this, ticket, type, plain, visit, told]() mutable {
-    const std::optional<Error> error = failure();
-    if (!error) {
-      visit->bring({plain, [this, type, plain, told](const Id& id) {
-                      // Not here: whoever hashes has others to hash for.
+  const auto told = std::make_shared<OnStored>(std::move(done));
+  // Not on the thread that hashed it: that one has others to hash for.
+  HashDesk::Job job{plain, [this, type, plain, told](const Id& id) {
                       repository_.pool().submit([this, key = BlobKey{type, id}, plain, told] {
                         try {
                           (*told)(store_hashed(key, plain));
@@ -124,12 +120,20 @@ void BlobWriter::store_on_pool(BlobType type, ByteView plain, OnStored done) {
                           (*told)(as_error(problem));
                         }
                       });
-                    }});
-    }
-    visit.reset();
+                    }};
+  const std::uint64_t ticket = begin(stores_);  // until the visit has ended
+  try {
+    repository_.pool().submit([this, ticket, told, visit = std::move(visit), job = std::move(job)]() mutable {
+      const std::optional<Error> error = failure();
+      if (!error) visit->bring(std::move(job));
+      visit.reset();
+      end(stores_, ticket);
+      if (error) (*told)(*error);
+    });
+  } catch (...) {
     end(stores_, ticket);
-    if (error) (*told)(*error);
-  });
+    throw;
+  }
 }
 
 StoredBlob BlobWriter::store_hashed(const BlobKey& key, ByteView plain) {
@@ -277,25 +281,45 @@ Added BlobWriter::pack(const BlobKey& key, ByteView plain) {
 void BlobWriter::upload(FilledPack filled) {
   const std::uint64_t ticket = begin(writes_);
   const std::uint64_t visit_ticket = begin(writes_);  // until the visit has ended
-  auto visit = std::make_shared<HashDesk::Visit>(desk_);
-  auto pack = std::make_shared<FilledPack>(std::move(filled));
-  repository_.pool().submit([this, ticket, visit_ticket, visit, pack]() mutable {
-    try {
-      throw_if_failed();
-      auto finished = std::make_shared<FinishedPack>(finish_pack(std::move(*pack), repository_.crypto()));
-      const ByteView content(*finished->content);
-      visit->bring({content, [this, ticket, finished](const Id& id) {
-                      finished->entry.pack = id;
-                      save_pack(ticket, finished);
-                    }});
-    } catch (const std::exception& problem) {
-      fail(as_error(problem));
-      *pack = {};
-      end(writes_, ticket);
-    }
-    visit.reset();
+  const auto give_up = [this, ticket](const std::exception& problem) {
+    fail(as_error(problem));
+    end(writes_, ticket);
+  };
+  try {
+    auto visit = std::make_shared<HashDesk::Visit>(desk_);
+    auto pack = std::make_shared<FilledPack>(std::move(filled));
+    repository_.pool().submit(
+        [this, ticket, visit_ticket, give_up, visit = std::move(visit), pack]() mutable {
+          HashDesk::Job job;
+          try {
+            throw_if_failed();
+            job = pack_to_hash(std::move(*pack), ticket);
+          } catch (const std::exception& problem) {
+            *pack = {};
+            give_up(problem);
+          }
+          if (job.done) visit->bring(std::move(job));
+          visit.reset();
+          end(writes_, visit_ticket);
+        });
+  } catch (const std::exception& problem) {
+    give_up(problem);
     end(writes_, visit_ticket);
-  });
+  }
+}
+
+HashDesk::Job BlobWriter::pack_to_hash(FilledPack filled, std::uint64_t ticket) {
+  auto finished = std::make_shared<FinishedPack>(finish_pack(std::move(filled), repository_.crypto()));
+  const ByteView content(*finished->content);
+  return {content, [this, ticket, finished](const Id& id) {
+            finished->entry.pack = id;
+            try {
+              save_pack(ticket, finished);
+            } catch (const std::exception& problem) {
+              fail(as_error(problem));
+              end(writes_, ticket);
+            }
+          }};
 }
 
 void BlobWriter::save_pack(std::uint64_t ticket, const std::shared_ptr<FinishedPack>& finished) {

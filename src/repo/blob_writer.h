@@ -113,6 +113,7 @@ class BlobWriter {
 
   Added pack(const BlobKey& key, ByteView plain);
   void upload(FilledPack filled);
+  HashDesk::Job pack_to_hash(FilledPack filled, std::uint64_t ticket);
   void save_pack(std::uint64_t ticket, const std::shared_ptr<FinishedPack>& finished);
   void count_upload(std::uint64_t bytes);
   void write_index(std::vector<PackEntry> packs);

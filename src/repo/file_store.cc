@@ -75,19 +75,25 @@ class FileStore::Chunks {
       const std::lock_guard lock(mutex_);
       running_bytes_ += chunk.size();
     }
-    writer_.store_on_pool(
-        BlobType::Data, chunk,
-        [this, place, size = chunk.size(), held = std::move(part)](Result<StoredBlob> stored) mutable {
-          held.reset();
-          const std::lock_guard lock(mutex_);
-          if (stored.ok()) {
-            stored_[place] = stored.value();
-          } else if (!problem_) {
-            problem_ = stored.error();
-          }
-          running_bytes_ -= size;
-          fewer_.notify_all();
-        });
+    BlobWriter::OnStored done = [this, place, size = chunk.size(),
+                                 held = std::move(part)](Result<StoredBlob> stored) mutable {
+      held.reset();
+      const std::lock_guard lock(mutex_);
+      if (stored.ok()) {
+        stored_[place] = stored.value();
+      } else if (!problem_) {
+        problem_ = stored.error();
+      }
+      running_bytes_ -= size;
+      fewer_.notify_all();
+    };
+    try {
+      writer_.store_on_pool(BlobType::Data, chunk, std::move(done));
+    } catch (...) {
+      const std::lock_guard lock(mutex_);
+      running_bytes_ -= chunk.size();
+      throw;
+    }
   }
 
   // Blocks while more than `most` bytes are on their way.

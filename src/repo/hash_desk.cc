@@ -13,6 +13,8 @@ namespace {
 // How much is hashed alone before the next look for something to hash beside it.
 constexpr std::size_t kAlone = 64U << 10U;
 constexpr std::size_t kTogether = SIZE_MAX;
+// Who has hashed so many goes on with his own work, if somebody else is there to take what is left.
+constexpr std::size_t kMostJobs = 4;
 
 }  // namespace
 
@@ -54,17 +56,19 @@ void HashDesk::hash(std::optional<Job> first, std::optional<Job> second) {
   Sha256Lanes lanes;
   std::array<std::optional<Job>, Sha256Lanes::kLanes> jobs;
   std::size_t busy = 0;
+  std::size_t started = 0;
   const auto start = [&](std::size_t lane, std::optional<Job> job) {
     if (!job) return;
     lanes.start(lane, job->content);
     jobs[lane] = std::move(job);
     ++busy;
+    ++started;
   };
   start(0, std::move(first));
   start(1, std::move(second));
+  bool invites = busy == 1;
   while (busy != 0) {
-    const bool was_alone = busy == 1;
-    lanes.run(was_alone ? kAlone : kTogether);
+    lanes.run(busy == 1 ? kAlone : kTogether);
     std::array<std::optional<Job>, Sha256Lanes::kLanes> done;
     std::array<Id, Sha256Lanes::kLanes> ids;
     for (std::size_t lane = 0; lane < jobs.size(); ++lane) {
@@ -75,11 +79,13 @@ void HashDesk::hash(std::optional<Job> first, std::optional<Job> second) {
     }
     {
       const std::lock_guard lock(mutex_);
+      with_free_lane_ -= invites ? 1 : 0;
       for (std::size_t lane = 0; lane < jobs.size(); ++lane) {
-        if (!jobs[lane]) start(lane, std::exchange(left_, std::nullopt));
+        const bool takes_more = started < kMostJobs || (coming_ == 0 && with_free_lane_ == 0);
+        if (!jobs[lane] && takes_more) start(lane, std::exchange(left_, std::nullopt));
       }
-      with_free_lane_ += busy == 1 ? 1 : 0;
-      with_free_lane_ -= was_alone ? 1 : 0;
+      invites = busy == 1 && started < kMostJobs;
+      with_free_lane_ += invites ? 1 : 0;
     }
     for (std::size_t lane = 0; lane < done.size(); ++lane) {
       if (done[lane]) done[lane]->done(ids[lane]);

@@ -133,7 +133,7 @@ BlobPtr PackBlobReader::cached(const BlobKey& key) {
 std::vector<BlobSlotPtr> PackBlobReader::request(std::span<const BlobKey> keys, Urgency urgency) {
   Booking booking;
   booking.urgency = urgency;
-  if (urgency == Urgency::Ahead) booking.room = room_ahead();
+  if (urgency == Urgency::Ahead) booking.room = memory_ahead();
   const std::shared_ptr<const Index> index = source_.current();
   std::vector<BlobSlotPtr> slots(keys.size());
   std::vector<RangeLoadPtr> loads;
@@ -376,6 +376,10 @@ std::optional<std::uint32_t> PackBlobReader::plain_size(const BlobKey& key) {
 }
 
 std::uint64_t PackBlobReader::room_ahead() const {
+  return decodes_on_arrival_ ? memory_ahead() / 2 : memory_ahead();
+}
+
+std::uint64_t PackBlobReader::memory_ahead() const {
   const std::uint64_t share = cache_.capacity() / 8 * 5;
   return share - std::min(share, loader_.ahead_bytes() + cache_.unread_bytes());
 }

@@ -74,6 +74,7 @@ class PackBlobReader : public BlobReader {
   struct Booking;
 
   BlobSlotPtr book(const Index& index, const BlobKey& key, Booking& booking);
+  std::uint64_t memory_ahead() const;
   std::uint64_t memory_for(std::uint64_t sealed, std::uint64_t plain) const;
   RangeLoadPtr make_load(const Id& pack, transport::ByteRange range, std::shared_ptr<const Cargo> cargo,
                          transport::Urgency urgency);

@@ -25,7 +25,7 @@ using RangeArrived = std::function<void(Result<Bytes>, MemoryHold)>;
 struct RangeLoad {
   Id pack;
   transport::ByteRange range;
-  std::uint64_t memory = 0;  // bytes: the range itself and what will be decoded from it
+  std::uint64_t memory = 0;  // bytes that it and what is decoded from it take
   transport::Urgency urgency = transport::Urgency::Demand;
   bool started = false;  // the loader's own
   RangeArrived arrived;  // called once on a thread of the backend's; must not block or throw

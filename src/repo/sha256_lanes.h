@@ -41,6 +41,7 @@ class Sha256Lanes {
     std::array<std::uint8_t, 2 * kBlock> tail{};  // what is left of the message, the padding and its length
     bool done = false;
   };
+  static bool agrees() noexcept;
   static void begin_tail(Lane& lane) noexcept;
   static void advance(Lane& lane, std::size_t blocks) noexcept;
 

@@ -66,12 +66,17 @@ WriteSessions::~WriteSessions() {
   close_unused(Ending::Abandon);
 }
 
-WriteSessions::Lease WriteSessions::lease() {
+WriteSessions::Lease WriteSessions::lease() { return std::move(*lease(true)); }
+
+std::optional<WriteSessions::Lease> WriteSessions::lease_unless_failed() { return lease(false); }
+
+std::optional<WriteSessions::Lease> WriteSessions::lease(bool waits_for_users) {
   std::unique_lock lock(mutex_);
   for (;;) {
     changed_.wait(lock, [&] { return state_ != State::Busy; });
     if (state_ == State::Open && !writer_->failure()) break;
     if (state_ == State::Open && users_ > 0) {
+      if (!waits_for_users) return std::nullopt;
       // It failed, and its last user closes it.
       changed_.wait(lock);
       continue;
@@ -95,7 +100,7 @@ WriteSessions::Lease WriteSessions::lease() {
     opened_.notify_all();
   }
   ++users_;
-  return {*this, *writer_};
+  return Lease(*this, *writer_);
 }
 
 void WriteSessions::give_back() {

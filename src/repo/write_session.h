@@ -59,6 +59,9 @@ class WriteSessions {
   // files that landed after an earlier lock was lost are removed first: a prune may have removed their packs.
   // Throws what hinders.
   Lease lease();
+  // The same; but none when the session has failed and somebody uses it still, rather than wait for him: for
+  // those whom he may wait for.
+  std::optional<Lease> lease_unless_failed();
   // Closes a session that nobody uses and gives the lock back. Blocks. With Finish, packs that are not full
   // are uploaded and everything is indexed; with Abandon only packs already uploaded are.
   enum class Ending { Finish, Abandon };
@@ -70,6 +73,7 @@ class WriteSessions {
  private:
   enum class State { Closed, Busy, Open };  // Busy: somebody opens, closes or refreshes it
 
+  std::optional<Lease> lease(bool waits_for_users);
   void give_back();
   void check_lock() const;
   void run(const std::stop_token& stop);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "transport/first_look.h"
 
+#include <new>
 #include <utility>
 
 namespace restic::transport {
@@ -25,7 +26,22 @@ void FirstLook::enter(const std::string& path, bool may_wait, Go go) {
       looks = true;
     }
   }
-  go(looks);
+  try {
+    go(looks);
+  } catch (...) {
+    if (looks) over(path, false);
+    throw;
+  }
+}
+
+// With mutex_ held. Without memory for it, the next one asks again.
+void FirstLook::remember(const std::string& path) noexcept {
+  if (known_.size() >= kMostKnown) known_.clear();
+  try {
+    known_.insert(std::hash<std::string>()(path));
+  } catch (const std::bad_alloc&) {
+    known_.clear();
+  }
 }
 
 void FirstLook::over(const std::string& path, bool found) {
@@ -35,10 +51,7 @@ void FirstLook::over(const std::string& path, bool found) {
     const auto look = looks_.find(path);
     released = std::exchange(look->second.waiting, {});
     if (--look->second.under_way == 0) looks_.erase(look);
-    if (found) {
-      if (known_.size() >= kMostKnown) known_.clear();
-      known_.insert(std::hash<std::string>()(path));
-    }
+    if (found) remember(path);
   }
   for (const Go& go : released) go(false);
 }

@@ -32,6 +32,8 @@ class FirstLook {
     std::vector<Go> waiting;
   };
 
+  void remember(const std::string& path) noexcept;
+
   std::mutex mutex_;
   std::unordered_map<std::string, Look> looks_;  // guarded by mutex_, like the next
   std::unordered_set<std::size_t> known_;        // hashes of paths: a wrong one costs a question, no more
