@@ -25,7 +25,7 @@ fs::CommitterOptions committer_options(const CommitOptions& options) {
 
 DragIn::DragIn(const Options& options, repo::Repository& repository, fs::Vfs& vfs, Log& log)
     : store_(options.state_dir, repository.config().id, log),
-      maker_(repository, store_, lock_owner(), options.memory_bytes / 3 * 2, clock_),
+      maker_(repository, store_, lock_owner(), options.memory_bytes / 16 * 9, clock_),
       staging_(store_, maker_, clock_, log),
       committer_(staging_, store_, maker_, committer_options(options.commit), clock_, log,
                  [&vfs](const repo::Snapshot&) { vfs.load_snapshots(); }) {}

@@ -27,7 +27,7 @@ constexpr std::uint64_t kOpenPacks = 2 * PackWriter::kTargetSize;
 // Files that wait to be stored ahead hold a descriptor each.
 constexpr std::size_t kMaxAhead = 256;
 constexpr std::chrono::seconds kAheadPause{30};
-const std::string kAhead = "a file stored ahead";
+constexpr const char* kAhead = "a file stored ahead";
 // A tray with more names at its top is recorded as "/", for every listing of snapshots shows all paths.
 constexpr std::size_t kMaxPaths = 1000;
 
