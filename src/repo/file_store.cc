@@ -76,7 +76,7 @@ class FileStore::Chunks {
       running_bytes_ += chunk.size();
     }
     BlobWriter::OnStored done = [this, place, size = chunk.size(),
-                                 held = std::move(part)](Result<StoredBlob> stored) mutable {
+                                 held = std::move(part)](const Result<StoredBlob>& stored) mutable {
       held.reset();
       const std::lock_guard lock(mutex_);
       if (stored.ok()) {

@@ -2,6 +2,7 @@
 """What is copied into new/ becomes a snapshot: restic finds nothing wrong with it and gives it back unchanged."""
 
 import json
+import mmap
 import os
 import signal
 import subprocess
@@ -101,6 +102,83 @@ class Copies(DragIn):
             os.rename(self.new / ".part", self.new / source.name)
 
         self.copy_and_commit(2, "{}", copy)
+
+
+class Growing(DragIn):
+    """Large files are stored while they are being written."""
+
+    def setUp(self):
+        super().setUp()
+        self.repository = self.make_repository()
+        self.mount(self.repository.folder, "commit-after=never")
+        self.source = self.work / "source"
+        self.source.mkdir()
+        self.content = bytearray(os.urandom(MIB)) * 100
+        for piece in range(100):  # no two equal
+            self.content[piece * MIB:piece * MIB + 8] = piece.to_bytes(8, "big")
+
+    def stored_bytes(self):
+        return sum(pack.stat().st_size for pack in (self.repository.folder / "data").glob("*/*"))
+
+    def wait_for_upload(self):
+        wait_until(lambda: self.stored_bytes() > 16 * MIB, "a pack of a file that is still open")
+
+    def write(self, file, begin, end):
+        for offset in range(begin, end, MIB):
+            os.pwrite(file, self.content[offset:offset + MIB], offset)
+
+    def finish(self):
+        (self.source / "file").write_bytes(self.content)
+        run("touch", "-r", self.new / self.source.name / "file", self.source / "file")
+        run("touch", "-r", self.new / self.source.name, self.source)
+        self.sync()
+        self.commit_and_unmount()
+        self.assert_restored(self.source)
+        self.assert_nothing_new(self.source)
+
+    def open_large(self):
+        folder = self.new / self.source.name
+        folder.mkdir(mode=self.source.stat().st_mode & 0o777)
+        return os.open(folder / "file", os.O_RDWR | os.O_CREAT, 0o644)
+
+    def test_the_upload_begins_before_the_file_is_closed(self):
+        file = self.open_large()
+        self.write(file, 0, 80 * MIB)
+        self.wait_for_upload()
+        self.write(file, 80 * MIB, 100 * MIB)
+        os.close(file)
+        self.finish()
+
+    def test_what_is_written_over_afterwards_is_in_the_snapshot(self):
+        file = self.open_large()
+        self.write(file, 0, 80 * MIB)
+        self.wait_for_upload()
+        self.content[3 * MIB:3 * MIB + 7] = b"changed"
+        os.pwrite(file, b"changed", 3 * MIB)
+        self.write(file, 80 * MIB, 100 * MIB)
+        os.close(file)
+        self.finish()
+
+    def test_a_mapping_is_a_writer_too(self):
+        file = self.open_large()
+        self.write(file, 0, 80 * MIB)
+        self.wait_for_upload()
+        with mmap.mmap(file, 80 * MIB) as mapping:
+            mapping[5 * MIB:5 * MIB + 6] = b"mapped"
+        self.content[5 * MIB:5 * MIB + 6] = b"mapped"
+        self.write(file, 80 * MIB, 100 * MIB)
+        os.close(file)
+        self.finish()
+
+    def test_a_file_that_is_cut_and_written_again(self):
+        file = self.open_large()
+        self.write(file, 0, 80 * MIB)
+        self.wait_for_upload()
+        os.ftruncate(file, 10 * MIB)
+        self.content[10 * MIB:12 * MIB] = os.urandom(2 * MIB)
+        self.write(file, 10 * MIB, 100 * MIB)
+        os.close(file)
+        self.finish()
 
 
 class Commits(DragIn):
