@@ -4,11 +4,15 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
+#include <future>
 #include <stop_token>
 #include <thread>
 
 namespace restic::repo {
 namespace {
+
+using namespace std::chrono_literals;
 
 struct stat facts_of(std::uint64_t inode, std::int64_t size, std::int64_t mtime) {
   struct stat facts {};
@@ -63,16 +67,24 @@ TEST(FileMemory, WhoAwaitsAReaderFindsWhatThatOneFoundOut) {
   FileMemory memory(true);
   const struct stat facts = facts_of(1, 10, 100);
   memory.begin_reading(FileKey::of(facts));
-  memory.begin_reading(FileKey::of(facts_of(2, 10, 100)));
-  std::atomic<bool> found{false};
+  memory.begin_reading(FileKey::of(facts_of(2, 10, 100)));  // goes on all the time
+  std::atomic<bool> was_ending{false};
+  std::promise<void> begun;
+  std::promise<bool> found;
+  std::future<bool> outcome = found.get_future();
   std::jthread waiting([&](const std::stop_token& stop) {
+    begun.set_value();
     memory.await_readers(FileKey::of(facts), stop);
-    found = memory.find(facts).has_value();
+    EXPECT_TRUE(was_ending) << "it did not wait for the reader";
+    found.set_value(memory.find(facts).has_value());
   });
+  begun.get_future().wait();
+  // Long enough for one who does not wait to be found out.
+  EXPECT_EQ(outcome.wait_for(50ms), std::future_status::timeout);
   const StoredFile file = stored(10);
+  was_ending = true;
   memory.end_reading(facts, &file);
-  waiting.join();
-  EXPECT_TRUE(found);
+  EXPECT_TRUE(outcome.get());
 }
 
 TEST(FileMemory, AwaitingAReaderEndsWhenAskedToStop) {

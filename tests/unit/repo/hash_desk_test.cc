@@ -59,6 +59,7 @@ TEST(HashDesk, WorkThatWasLeftIsDoneByAVisitorWhoBringsNothing) {
   {
     const HashDesk::Visit brings_nothing(desk);
     HashDesk::Visit(desk).bring(order.job());
+    if (Sha256Lanes::available()) EXPECT_EQ(order.times, 0);
   }
   EXPECT_TRUE(order.is_right());
 }
@@ -75,6 +76,7 @@ TEST(HashDesk, HoldsOneJobOnlyForThoseToCome) {
     EXPECT_TRUE(first.is_right());
     EXPECT_TRUE(second.is_right());
     HashDesk::Visit(desk).bring(third.job());
+    if (Sha256Lanes::available()) EXPECT_EQ(third.times, 0);
   }
   EXPECT_TRUE(third.is_right());
 }

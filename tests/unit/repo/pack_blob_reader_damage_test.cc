@@ -150,6 +150,65 @@ TEST_F(PackBlobReaderTest, ABlobOfAnotherContentIsDamaged) {
   EXPECT_EQ(load_error(key).code(), Errc::NotFound);
 }
 
+// One blob whose content is not what its id says, among others that arrive together with it.
+struct WrongContentTest : PackBlobReaderTest, testing::WithParamInterface<bool> {
+  void make(const std::vector<std::size_t>& sizes) {
+    backend_.lends = GetParam();
+    sizes_ = sizes;
+    for (std::uint32_t i = 0; i < sizes.size(); ++i) {
+      keys_.push_back(packs_.add_numbered(i, sizes[i], i % 3 == 0));
+    }
+    packs_.close();
+  }
+
+  // Each blob is read once, and only the wrong one a second time.
+  void expect_one_to_fail(std::size_t wrong) {
+    SCOPED_TRACE(wrong);
+    const std::vector<PackedBlob> blobs = packs_.packs()[0].blobs;
+    std::vector<BlobKey> keys = keys_;
+    keys[wrong].id = packs_.packs()[0].blobs[wrong].key.id = test::numbered_id(9);
+    start();
+    backend_.forget_calls();
+    const auto slots = reader_->request(keys, Urgency::Demand);
+    for (std::uint32_t i = 0; i < keys.size(); ++i) {
+      if (i != wrong) expect_content(slots[i]->wait(), i, sizes_[i]);
+    }
+    try {
+      slots[wrong]->wait();
+      ADD_FAILURE() << "the wrong content was taken";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), Errc::Damaged);
+      EXPECT_THAT(error.what(), testing::HasSubstr(keys[wrong].id.short_hex()));
+      EXPECT_THAT(error.what(), testing::HasSubstr("content"));
+    }
+    std::uint64_t read = 0;
+    for (const Call& call : backend_.calls()) read += call.range.length;
+    EXPECT_EQ(read, blobs.back().offset + blobs.back().length + blobs[wrong].length);
+    packs_.packs()[0].blobs = blobs;
+  }
+
+  std::vector<std::size_t> sizes_;
+  std::vector<BlobKey> keys_;
+};
+
+TEST_P(WrongContentTest, SpoilsNoneOfTheSmallBlobsOfItsRange) {
+  // More than are hashed together, and large ones among them, which are hashed by themselves.
+  std::vector<std::size_t> sizes;
+  for (std::size_t i = 0; i < 70; ++i) sizes.push_back(i % 8 == 1 ? 70 * kKiB : i * 97 + 1);
+  make(sizes);
+  for (const std::size_t wrong : {0U, 1U, 2U, 40U, 69U}) expect_one_to_fail(wrong);
+}
+
+TEST_P(WrongContentTest, SpoilsNoneOfTheLargeBlobsThatAreHashedBesideIt) {
+  std::vector<std::size_t> sizes;
+  for (std::size_t i = 0; i < 60; ++i) sizes.push_back((100 + i % 7 * 40) * kKiB + i);
+  make(sizes);
+  for (const std::size_t wrong : {0U, 1U, 31U, 59U}) expect_one_to_fail(wrong);
+}
+
+INSTANTIATE_TEST_SUITE_P(OnBothKindsOfThreads, WrongContentTest, testing::Bool(),
+                         [](const auto& info) { return info.param ? "TheBackends" : "ThePools"; });
+
 TEST_F(PackBlobReaderTest, AFalseUncompressedLengthIsDamaged) {
   const BlobKey key = packs_.add(Bytes(10 * kKiB, 'x'), BlobType::Data, true);
   packs_.close();

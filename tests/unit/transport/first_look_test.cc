@@ -86,6 +86,10 @@ class SlowChannel : public HttpChannel {
     const HttpDone done = requests[position].second;
     done(std::move(response));
   }
+  void fail(std::size_t position, Errc code) {
+    const HttpDone done = requests[position].second;
+    done(Error(code, "no answer"));
+  }
   std::vector<std::pair<HttpRequest, HttpDone>> requests;
 };
 
@@ -122,6 +126,36 @@ TEST_F(FirstLookAtPackTest, NobodyWaitsForAnAnswerThatFails) {
   channel_.end(1, 206);
   EXPECT_EQ(results_.size(), 2U);
   EXPECT_EQ(results_.back(), "ok");
+}
+
+TEST_F(FirstLookAtPackTest, NobodyWaitsForAnAnswerThatNeverComes) {
+  for (const Errc code : {Errc::Unavailable, Errc::Cancelled, Errc::Timeout}) {
+    channel_.requests.clear();
+    results_.clear();
+    load_range(0, Urgency::Ahead);
+    load_range(100, Urgency::Ahead);
+    load_range(200, Urgency::Ahead);
+    ASSERT_EQ(channel_.requests.size(), 1U) << "the last look was in vain";
+    channel_.fail(0, code);
+    ASSERT_EQ(channel_.requests.size(), 3U);
+    channel_.fail(1, code);
+    channel_.end(2, 206);
+    EXPECT_EQ(results_, (std::vector<std::string>{"no answer", "no answer", "ok"}));
+  }
+}
+
+TEST_F(FirstLookAtPackTest, AnAnswerThatBreaksOffIsOverOnce) {
+  load_range(0, Urgency::Ahead);
+  load_range(100, Urgency::Ahead);
+  channel_.requests[0].first.begins();
+  load_range(200, Urgency::Ahead);
+  EXPECT_EQ(channel_.requests.size(), 3U);
+  channel_.fail(0, Errc::Unavailable);
+  EXPECT_EQ(channel_.requests.size(), 3U);
+  load_range(300, Urgency::Ahead);
+  EXPECT_EQ(channel_.requests.size(), 4U) << "the file is known";
+  for (std::size_t i = 1; i < 4; ++i) channel_.end(i, 206);
+  EXPECT_EQ(results_, (std::vector<std::string>{"no answer", "ok", "ok", "ok"}));
 }
 
 TEST_F(FirstLookAtPackTest, WhatSomebodyWaitsForGoesAtOnce) {

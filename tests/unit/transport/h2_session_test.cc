@@ -133,6 +133,54 @@ TEST_F(H2SessionTest, ReadsManyLargeAnswersAtOnce) {
   for (const Outcome& outcome : outcomes) EXPECT_TRUE(response(outcome).body == reply_.body);
 }
 
+// A request that counts how often its answer begins.
+HttpRequest counting(int& begun) {
+  HttpRequest request;
+  request.method = "GET";
+  request.path = "/data/ab";
+  request.body_limit = 1U << 30U;
+  request.begins = [&begun] { ++begun; };
+  return request;
+}
+
+TEST_F(H2SessionTest, AnAnswerBeginsOnceWithItsHeadersLongBeforeItEnds) {
+  reply_.headers = {{":status", "206"}, {"content-length", "100000"}};
+  reply_.body = bytes_of(100000);
+  int begun = 0;
+  const Outcome outcome = send(counting(begun));
+  for (ByteView out = session_.next_output(); !out.empty(); out = session_.next_output()) {
+    server_.receive(out);
+  }
+  EXPECT_EQ(begun, 0);
+  const Bytes answer = server_.take_output();
+  constexpr std::size_t kFirst = 1000;  // the headers and a little of the body
+  ASSERT_GT(answer.size(), 2 * kFirst);
+  session_.receive(ByteView(answer).first(kFirst), kStart);
+  EXPECT_EQ(begun, 1);
+  EXPECT_FALSE(outcome->has_value());
+  session_.receive(ByteView(answer).subspan(kFirst), kStart);
+  talk();
+  EXPECT_EQ(response(outcome).body, reply_.body);
+  EXPECT_EQ(begun, 1);
+}
+
+TEST_F(H2SessionTest, AnAnswerWithoutTheFileDoesNotBegin) {
+  int begun = 0;
+  for (const char* status : {"404", "500", "302"}) {
+    reply_.headers = {{":status", status}};
+    reply_.body = bytes_of(100);
+    const Outcome outcome = send(counting(begun));
+    talk();
+    EXPECT_EQ(std::to_string(response(outcome).status), status);
+  }
+  reply_.never = true;
+  const Outcome outcome = send(counting(begun));
+  talk();
+  session_.check_deadlines(kStart + 10s);
+  EXPECT_EQ(code_of(outcome), Errc::Timeout);
+  EXPECT_EQ(begun, 0);
+}
+
 TEST_F(H2SessionTest, ABodyThatEndsEarlyIsNoAnswer) {
   reply_.headers = {{":status", "200"}, {"content-length", "3000"}};
   reply_.body = bytes_of(2999);
