@@ -125,9 +125,8 @@ TEST_F(ArchiverAheadTest, AFailedUploadEndsTheRunThoughTheFileIsToBeStoredAheadO
 
 TEST_F(ArchiverAheadTest, AFailedUploadEndsTheRunThoughEveryReaderHasMoreToStoreAhead) {
   // The run takes its time before it comes to the file: nothing of its own waits for a reader so long.
-  std::filesystem::create_directory(folder_.path() / "before it");
   for (int i = 0; i < 4000; ++i) {
-    std::filesystem::create_symlink("target", folder_.path() / "before it" / std::to_string(i));
+    std::filesystem::create_symlink("target", folder_.path() / ("before it " + std::to_string(i)));
   }
   store_ahead_and_hold(8);
   begin_archive();
