@@ -15,6 +15,8 @@ namespace {
 // more: each costs a look at what is known of it, and a chunk that is begun is read again.
 constexpr std::uint64_t kStretch = 32U << 20U;
 constexpr std::uint64_t kStretchDivisor = 16;
+// Nobody else has the thread that stores a stretch until it is done.
+constexpr std::uint64_t kMostStretch = 256U << 20U;
 
 }  // namespace
 
@@ -30,7 +32,7 @@ ClosedFiles::~ClosedFiles() {
   thread_.join();
 }
 
-void ClosedFiles::touch(const StagedNodePtr& node, unsigned new_writers, bool empty) {
+void ClosedFiles::touch(const StagedNodePtr& node, unsigned new_writers, int sequential_fd) {
   {
     const std::lock_guard lock(mutex_);
     Touched& file = files_[node];
@@ -38,14 +40,18 @@ void ClosedFiles::touch(const StagedNodePtr& node, unsigned new_writers, bool em
     writers_ += new_writers;
     ++file.changes;
     file.waiting = false;
-    file.grows = empty;
+    // Looked at here, where every write before has been told of or makes the file not empty.
+    struct stat status {};
+    file.grows = sequential_fd >= 0 && ::fstat(sequential_fd, &status) == 0 && status.st_size == 0;
     file.size = file.handed_over = 0;
   }
   // Also for a file that was never handed over: its inode number may be that of one that was.
   maker_.content_changed(node->key.device, node->key.inode);
 }
 
-void ClosedFiles::opened_for_writing(const StagedNodePtr& node, bool empty) { touch(node, 1, empty); }
+void ClosedFiles::opened_for_writing(const StagedNodePtr& node, int sequential_fd) {
+  touch(node, 1, sequential_fd);
+}
 
 void ClosedFiles::written(const StagedNodePtr& node, std::uint64_t offset, std::uint64_t bytes) {
   bool stretch = false;
@@ -56,10 +62,11 @@ void ClosedFiles::written(const StagedNodePtr& node, std::uint64_t offset, std::
     if (at_end) {
       Touched& file = found->second;
       file.size += bytes;
-      stretch = file.size - file.handed_over >= std::max(kStretch, file.size / kStretchDivisor);
+      stretch =
+          file.size - file.handed_over >= std::clamp(file.size / kStretchDivisor, kStretch, kMostStretch);
       if (stretch) {
         file.handed_over = file.size;
-        beginnings_.push_back({node, file.size});
+        beginnings_.push_back({node, file.size, file.changes});
       }
     } else if (found != files_.end() && !found->second.grows) {
       return;  // closing it will say so
@@ -190,9 +197,18 @@ void ClosedFiles::hand_over(const StagedNodePtr& node) {
 }
 
 void ClosedFiles::hand_over(const Beginning& beginning) {
+  if (!still_grows(beginning)) return;
   if (UniqueFd content = open_to_read(beginning.node)) {
     maker_.store_beginning(std::move(content), beginning.bytes);
   }
+  // The notice of a change in between may have come too early to count.
+  if (!still_grows(beginning)) maker_.content_changed(beginning.node->key.device, beginning.node->key.inode);
+}
+
+bool ClosedFiles::still_grows(const Beginning& beginning) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = files_.find(beginning.node);
+  return found != files_.end() && found->second.grows && found->second.changes == beginning.changes;
 }
 
 // None: it has no name any more, or no content.

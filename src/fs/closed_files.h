@@ -25,8 +25,8 @@ class ClosedFiles {
   ClosedFiles(const ClosedFiles&) = delete;
   ClosedFiles& operator=(const ClosedFiles&) = delete;
 
-  // `empty`: it has no content at this moment.
-  void opened_for_writing(const StagedNodePtr& node, bool empty = false);
+  // `sequential_fd`: the file, if what is written to it comes here one after the other.
+  void opened_for_writing(const StagedNodePtr& node, int sequential_fd = -1);
   void closed_after_writing(const StagedNodePtr& node);
   // Of a file that is open for writing, each after it was done: bytes were written; something else was
   // changed.
@@ -62,12 +62,14 @@ class ClosedFiles {
   struct Beginning {
     StagedNodePtr node;
     std::uint64_t bytes;
+    std::uint64_t changes;  // as counted then
   };
   void run();
   void hand_over(const StagedNodePtr& node);
   void hand_over(const Beginning& beginning);
+  bool still_grows(const Beginning& beginning) const;
   UniqueFd open_to_read(const StagedNodePtr& node);
-  void touch(const StagedNodePtr& node, unsigned new_writers, bool empty);
+  void touch(const StagedNodePtr& node, unsigned new_writers, int sequential_fd);
 
   StagedNodes& nodes_;
   SnapshotMaker& maker_;

@@ -106,7 +106,12 @@ void copy_file_range(fuse_req_t req, fuse_ino_t, off_t from_offset, fuse_file_in
   const off_t to_start = to_offset;
   const ssize_t copied = ::copy_file_range(handle_of(*from).fd.get(), &from_offset, target.fd.get(),
                                            &to_offset, size, static_cast<unsigned>(flags));
-  if (copied < 0) return reply_errno(req, -1);
+  if (copied < 0) {
+    const int error = errno;
+    staging_of(req).closed_files().changed(target.node);  // some of it may have been written
+    errno = error;
+    return reply_errno(req, -1);
+  }
   staging_of(req).closed_files().written(target.node, static_cast<std::uint64_t>(to_start),
                                          static_cast<std::uint64_t>(copied));
   fuse_reply_write(req, static_cast<std::size_t>(copied));

@@ -15,11 +15,9 @@ void keep_handle(fuse_req_t req, fuse_file_info& info, UniqueFd fd, const Staged
   Staging& staging = staging_of(req);
   const bool writes = (info.flags & O_ACCMODE) != O_RDONLY;
   staging.nodes().opened(node);
-  if (writes) {
-    struct stat status {};
-    const bool empty = ::fstat(fd.get(), &status) == 0 && status.st_size == 0;
-    staging.closed_files().opened_for_writing(node, empty);
-  }
+  // Writes of a descriptor without the cache may come side by side.
+  const bool sequential = (info.flags & O_DIRECT) == 0;
+  if (writes) staging.closed_files().opened_for_writing(node, sequential ? fd.get() : -1);
   info.fh =
       context_of(req).handles.keep(std::make_unique<StagedHandle>(StagedHandle{std::move(fd), node, writes}));
   // Everything that changes a staged file goes through the kernel, so what it cached stays true.

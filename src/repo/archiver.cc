@@ -186,13 +186,17 @@ void Archiver::Impl::store_one_beginning(const UniqueFd& fd, std::uint64_t bytes
     const std::optional<WriteSessions::Lease> lease = sessions.lease_unless_failed();
     struct stat facts {};
     if (!lease || ::fstat(fd.get(), &facts) != 0 || !S_ISREG(facts.st_mode)) return;
-    if (bytes > static_cast<std::uint64_t>(facts.st_size)) return;  // it was truncated meanwhile
+    // It was truncated or removed meanwhile, or is known as a whole.
+    if (bytes > static_cast<std::uint64_t>(facts.st_size) || facts.st_nlink == 0 || memory.find(facts))
+      return;
     // Who reads it has not come so far, perhaps, but the next call, or the file's end, will find the rest.
     if (!memory.try_begin_reading(FileKey::of(facts))) return;
     try {
-      const StoredFile stored =
-          file_store.store_beginning(fd.get(), bytes, kAhead, lease->writer(), stop_ahead.get_token(),
-                                     stored_beginning(memory, facts, lease->writer()));
+      StoredFile begun = stored_beginning(memory, facts, lease->writer());
+      if (begun.size >= bytes)
+        return memory.end_reading_beginning(facts, nullptr);  // a later stretch was first
+      const StoredFile stored = file_store.store_beginning(fd.get(), bytes, kAhead, lease->writer(),
+                                                           stop_ahead.get_token(), std::move(begun));
       memory.end_reading_beginning(facts, &stored);
     } catch (...) {
       memory.end_reading_beginning(facts, nullptr);

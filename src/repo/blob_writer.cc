@@ -113,13 +113,17 @@ void BlobWriter::store_on_pool(BlobType type, ByteView plain, OnStored done) {
   const auto told = std::make_shared<OnStored>(std::move(done));
   // Not on the thread that hashed it: that one has others to hash for.
   HashDesk::Job job{plain, [this, type, plain, told](const Id& id) {
-                      repository_.pool().submit([this, key = BlobKey{type, id}, plain, told] {
-                        try {
-                          (*told)(store_hashed(key, plain));
-                        } catch (const std::exception& problem) {
-                          (*told)(as_error(problem));
-                        }
-                      });
+                      try {
+                        repository_.pool().submit([this, key = BlobKey{type, id}, plain, told] {
+                          try {
+                            (*told)(store_hashed(key, plain));
+                          } catch (const std::exception& problem) {
+                            (*told)(as_error(problem));
+                          }
+                        });
+                      } catch (const std::exception& problem) {
+                        (*told)(as_error(problem));
+                      }
                     }};
   const std::uint64_t ticket = begin(stores_);  // until the visit has ended
   try {

@@ -33,7 +33,12 @@ void FileMemory::end_reading(const struct stat& facts, const StoredFile* result)
 
 void FileMemory::end_reading_beginning(const struct stat& facts, const StoredFile* result) {
   const std::lock_guard lock(mutex_);
-  if (end_reading(FileKey::of(facts)) && result != nullptr) remember(facts, *result, false);
+  const FileKey key = FileKey::of(facts);
+  if (!end_reading(key) || result == nullptr) return;
+  const auto known = entries_.find(key);
+  if (known == entries_.end() || (!known->second.whole && known->second.size < result->size)) {
+    remember(facts, *result, false);
+  }
 }
 
 // With mutex_ held. Whether the file was as it is all the time.

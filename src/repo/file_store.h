@@ -39,7 +39,8 @@ class FileStore {
   // Goes on after `begun`, which is what store_beginning() returned for this file; it is not told of again.
   StoredFile store(int fd, std::uint64_t expected_size, const std::string& path, BlobWriter& writer,
                    const OnProgress& on_progress, const std::stop_token& stop, StoredFile begun = {}) const;
-  // Stores the chunks that end within the file's first `bytes`, from where `begun` ends.
+  // Stores the chunks that end within the file's first `bytes`, from where `begun` ends, which is before
+  // that.
   StoredFile store_beginning(int fd, std::uint64_t bytes, const std::string& path, BlobWriter& writer,
                              const std::stop_token& stop, StoredFile begun) const;
 

@@ -49,6 +49,7 @@ void FirstLook::over(const std::string& path, bool found) {
   {
     const std::lock_guard lock(mutex_);
     const auto look = looks_.find(path);
+    if (look == looks_.end()) return;
     released = std::exchange(look->second.waiting, {});
     if (--look->second.under_way == 0) looks_.erase(look);
     if (found) remember(path);

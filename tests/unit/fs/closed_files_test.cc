@@ -3,7 +3,9 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <cstdint>
@@ -27,6 +29,10 @@ class ClosedFilesTest : public testing::Test {
     return StagedNodes::make_top(std::move(fd), status);
   }
 
+  void SetUp() override { ASSERT_EQ(::ftruncate(full_.get(), 1), 0); }
+
+  UniqueFd empty_{::memfd_create("empty", MFD_CLOEXEC)};
+  UniqueFd full_{::memfd_create("full", MFD_CLOEXEC)};
   StagedNodes nodes_{16};
   test::FakeSnapshotMaker maker_;
   ClosedFiles files_{nodes_, maker_, std::chrono::hours(1)};
@@ -63,7 +69,7 @@ TEST_F(ClosedFilesTest, NothingIsOpenAfterTheMountHasEnded) {
 
 TEST_F(ClosedFilesTest, ABeginningIsHandedOverWhileTheFileGrows) {
   const StagedNodePtr file = some_file();
-  files_.opened_for_writing(file, true);
+  files_.opened_for_writing(file, empty_.get());
   const unsigned changes = maker_.changes();
   for (std::uint64_t at = 0; at < 64 * kMiB; at += kMiB) files_.written(file, at, kMiB);
   EXPECT_TRUE(maker_.wait_for_beginning(32 * kMiB));
@@ -74,7 +80,7 @@ TEST_F(ClosedFilesTest, ABeginningIsHandedOverWhileTheFileGrows) {
 
 TEST_F(ClosedFilesTest, AChangeOfWhatWasWrittenIsToldAtOnceAndEndsTheHandingOver) {
   const StagedNodePtr file = some_file();
-  files_.opened_for_writing(file, true);
+  files_.opened_for_writing(file, empty_.get());
   files_.written(file, 0, 40 * kMiB);
   EXPECT_TRUE(maker_.wait_for_beginning(40 * kMiB));
   unsigned changes = maker_.changes();
@@ -90,7 +96,7 @@ TEST_F(ClosedFilesTest, AChangeOfWhatWasWrittenIsToldAtOnceAndEndsTheHandingOver
 TEST_F(ClosedFilesTest, AGapOrATruncationEndsTheHandingOver) {
   for (const bool gap : {true, false}) {
     const StagedNodePtr file = some_file();
-    files_.opened_for_writing(file, true);
+    files_.opened_for_writing(file, empty_.get());
     files_.written(file, 0, kMiB);
     const unsigned changes = maker_.changes();
     if (gap) {
@@ -108,12 +114,12 @@ TEST_F(ClosedFilesTest, AGapOrATruncationEndsTheHandingOver) {
 
 TEST_F(ClosedFilesTest, AFileThatHadContentOrASecondWriterIsHandedOverOnlyAsAWhole) {
   const StagedNodePtr had_content = some_file();
-  files_.opened_for_writing(had_content, false);
+  files_.opened_for_writing(had_content, full_.get());
   files_.written(had_content, 0, 100 * kMiB);
   const StagedNodePtr two_writers = some_file();
-  files_.opened_for_writing(two_writers, true);
+  files_.opened_for_writing(two_writers, empty_.get());
   files_.written(two_writers, 0, kMiB);
-  files_.opened_for_writing(two_writers, false);
+  files_.opened_for_writing(two_writers, full_.get());
   files_.written(two_writers, kMiB, 100 * kMiB);
   const unsigned changes = maker_.changes();
   files_.closed_after_writing(had_content);
@@ -124,7 +130,7 @@ TEST_F(ClosedFilesTest, AFileThatHadContentOrASecondWriterIsHandedOverOnlyAsAWho
 
 TEST_F(ClosedFilesTest, TheStretchesGrowWithTheFile) {
   const StagedNodePtr file = some_file();
-  files_.opened_for_writing(file, true);
+  files_.opened_for_writing(file, empty_.get());
   constexpr std::uint64_t kSize = 4096 * kMiB;
   for (std::uint64_t at = 0; at < kSize; at += 4 * kMiB) files_.written(file, at, 4 * kMiB);
   files_.changed(file);  // nothing is handed over after this

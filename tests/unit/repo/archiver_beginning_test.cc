@@ -25,9 +25,9 @@ using test::Call;
 using test::Fault;
 using transport::FileType;
 
-constexpr std::size_t kMiB = 1U << 20U;
+constexpr std::size_t kMebi = 1U << 20U;
 
-std::string noise(std::size_t size, std::uint64_t seed) {
+std::string random_text(std::size_t size, std::uint64_t seed) {
   std::mt19937_64 random(seed);
   std::string text(size, '\0');
   std::ranges::generate(text, [&] { return static_cast<char>(random()); });
@@ -89,8 +89,8 @@ class ArchiverBeginningTest : public testing::Test {
 };
 
 TEST_F(ArchiverBeginningTest, TheChunksAreThoseOfTheWholeFile) {
-  const std::string content = noise(45 * kMiB + 1234, 1);
-  for (const std::size_t so_far : {20 * kMiB, 33 * kMiB + 7, 45 * kMiB + 1234}) {
+  const std::string content = random_text(45 * kMebi + 1234, 1);
+  for (const std::size_t so_far : {20 * kMebi, 33 * kMebi + 7, 45 * kMebi + 1234}) {
     folder_.file("file", content.substr(0, so_far));
     store_beginning(so_far);
   }
@@ -99,9 +99,9 @@ TEST_F(ArchiverBeginningTest, TheChunksAreThoseOfTheWholeFile) {
 }
 
 TEST_F(ArchiverBeginningTest, WhatIsStoredIsNotReadAgain) {
-  const std::string content = noise(30 * kMiB, 2);
-  folder_.file("file", content.substr(0, 20 * kMiB));
-  store_beginning(20 * kMiB);
+  const std::string content = random_text(30 * kMebi, 2);
+  folder_.file("file", content.substr(0, 20 * kMebi));
+  store_beginning(20 * kMebi);
   std::string other = content;
   other[0] = static_cast<char>(~other[0]);  // unreported, which shows that it is not looked at
   folder_.file("file", other);
@@ -109,26 +109,37 @@ TEST_F(ArchiverBeginningTest, WhatIsStoredIsNotReadAgain) {
 }
 
 TEST_F(ArchiverBeginningTest, AChangeThatIsToldOfIsInTheSnapshot) {
-  std::string content = noise(30 * kMiB, 3);
-  folder_.file("file", content.substr(0, 20 * kMiB));
-  store_beginning(20 * kMiB);
+  std::string content = random_text(30 * kMebi, 3);
+  folder_.file("file", content.substr(0, 20 * kMebi));
+  store_beginning(20 * kMebi);
   content[0] = static_cast<char>(~content[0]);
   folder_.file("file", content);
   tell_of_change();
   EXPECT_EQ(archived_chunks(), chunks_of(content));
 }
 
-TEST_F(ArchiverBeginningTest, OfAFileThatIsShorterNowNothingIsStored) {
-  const std::string content = noise(10 * kMiB, 4);
+TEST_F(ArchiverBeginningTest, AnEarlierStretchThatComesLateReadsNothingBeyondItsEnd) {
+  const std::string content = random_text(60 * kMebi, 6);
   folder_.file("file", content);
-  archiver_->store_beginning(folder_.open("file"), 20 * kMiB);
+  store_beginning(40 * kMebi);
+  store_beginning(20 * kMebi);
+  std::string other = content;
+  other[50 * kMebi] = static_cast<char>(~other[50 * kMebi]);  // unreported, for it lies beyond all stretches
+  folder_.file("file", other);
+  EXPECT_EQ(archived_chunks(), chunks_of(other));
+}
+
+TEST_F(ArchiverBeginningTest, OfAFileThatIsShorterNowNothingIsStored) {
+  const std::string content = random_text(10 * kMebi, 4);
+  folder_.file("file", content);
+  archiver_->store_beginning(folder_.open("file"), 20 * kMebi);
   EXPECT_EQ(archived_chunks(), chunks_of(content));
 }
 
 TEST_F(ArchiverBeginningTest, WhatAPruneRemovedIsStoredAgain) {
-  const std::string content = noise(30 * kMiB, 5);
-  folder_.file("file", content.substr(0, 20 * kMiB));
-  store_beginning(20 * kMiB);
+  const std::string content = random_text(30 * kMebi, 5);
+  folder_.file("file", content.substr(0, 20 * kMebi));
+  store_beginning(20 * kMebi);
   for (const FileType type : {FileType::Index, FileType::Pack}) {
     for (const std::string& name : made_.backend().names(type)) made_.backend().drop({type, name});
   }

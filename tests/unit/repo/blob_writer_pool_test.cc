@@ -126,7 +126,9 @@ TEST_F(BlobWriterPoolTest, AFailureIsToldToEachLaterCallOnce) {
   for (std::size_t i = 0; i < 2 * chunks.size(); ++i) {
     const Result<StoredBlob> stored = outcomes.at(i);
     EXPECT_FALSE(i >= later && stored.ok()) << i;
-    if (!stored.ok()) EXPECT_EQ(stored.error().code(), Errc::Full) << i;
+    if (!stored.ok()) {
+      EXPECT_EQ(stored.error().code(), Errc::Full) << i;
+    }
   }
   writer->give_up();
   made_.check_consistency();

@@ -111,6 +111,9 @@ TEST(FileMemory, ABeginningIsNoFile) {
   remember(memory, facts);
   EXPECT_TRUE(memory.find(facts));
   EXPECT_FALSE(memory.find_beginning(FileKey::of(facts)));
+  ASSERT_TRUE(memory.try_begin_reading(FileKey::of(facts)));
+  memory.end_reading_beginning(facts, &file);
+  EXPECT_TRUE(memory.find(facts)) << "a late beginning says less than is known";
 }
 
 TEST(FileMemory, ABeginningThatChangesIsForgotten) {

@@ -59,7 +59,9 @@ TEST(HashDesk, WorkThatWasLeftIsDoneByAVisitorWhoBringsNothing) {
   {
     const HashDesk::Visit brings_nothing(desk);
     HashDesk::Visit(desk).bring(order.job());
-    if (Sha256Lanes::available()) EXPECT_EQ(order.times, 0);
+    if (Sha256Lanes::available()) {
+      EXPECT_EQ(order.times, 0);
+    }
   }
   EXPECT_TRUE(order.is_right());
 }
@@ -76,7 +78,9 @@ TEST(HashDesk, HoldsOneJobOnlyForThoseToCome) {
     EXPECT_TRUE(first.is_right());
     EXPECT_TRUE(second.is_right());
     HashDesk::Visit(desk).bring(third.job());
-    if (Sha256Lanes::available()) EXPECT_EQ(third.times, 0);
+    if (Sha256Lanes::available()) {
+      EXPECT_EQ(third.times, 0);
+    }
   }
   EXPECT_TRUE(third.is_right());
 }

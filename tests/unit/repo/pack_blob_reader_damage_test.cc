@@ -207,7 +207,7 @@ TEST_P(WrongContentTest, SpoilsNoneOfTheLargeBlobsThatAreHashedBesideIt) {
 }
 
 INSTANTIATE_TEST_SUITE_P(OnBothKindsOfThreads, WrongContentTest, testing::Bool(),
-                         [](const auto& info) { return info.param ? "TheBackends" : "ThePools"; });
+                         [](const auto& test) { return test.param ? "TheBackends" : "ThePools"; });
 
 TEST_F(PackBlobReaderTest, AFalseUncompressedLengthIsDamaged) {
   const BlobKey key = packs_.add(Bytes(10 * kKiB, 'x'), BlobType::Data, true);
