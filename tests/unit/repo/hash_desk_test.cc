@@ -41,13 +41,12 @@ TEST(HashDesk, HashesAtOnceForOneWhoIsAlone) {
 }
 
 TEST(HashDesk, LeavesWorkForSomebodyWhoIsOnTheWayAndHeDoesBoth) {
-  if (!Sha256Lanes::available()) GTEST_SKIP() << "this processor hashes one at a time";
   HashDesk desk;
   Order first(300'000, 1);
   Order second(200'000, 2);
   HashDesk::Visit on_the_way(desk);
   HashDesk::Visit(desk).bring(first.job());
-  EXPECT_EQ(first.times, 0);
+  EXPECT_EQ(first.times, Sha256Lanes::available() ? 0 : 1);
   on_the_way.bring(second.job());
   EXPECT_TRUE(first.is_right());
   EXPECT_TRUE(second.is_right());
