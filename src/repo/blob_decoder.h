@@ -33,7 +33,7 @@ struct SealedBlob {
 // size that the index says, SHA-256 equal to the id. All lie in `buffer` and are decrypted in place. A blob
 // that takes most of the buffer is given out as part of it; others get memory of their own, so that a small
 // blob does not keep a large range. `done` is called once for each: for small ones a few at a time, which are
-// hashed together, for a large one perhaps later, by another thread that hashes it at `desk` beside its own.
+// hashed together, for large data perhaps later, by another thread that hashes it at `desk` beside its own.
 // `done` must not throw. CPU work only. An error is Damaged and says which of these failed, or Io where there
 // is no memory for it.
 using OnDecoded = std::function<void(std::size_t position, Result<BlobPtr> blob)>;
