@@ -345,7 +345,8 @@ std::vector<repo::BlobSlotPtr> FakeRepository::request(std::span<const repo::Blo
                                           ? Result<repo::BlobPtr>(Error(Errc::NotFound, "no such blob"))
                                           : Result<repo::BlobPtr>(found->second);
       if (failure_) outcome = Error(*failure_);
-      if (outcome.ok()) cache_[key.id] = outcome.value();
+      // What is held has not arrived yet: nobody may find it before it is let go.
+      if (outcome.ok() && !holding_) cache_[key.id] = outcome.value();
       auto slot = std::make_shared<Slot>(std::move(outcome));
       (holding_ ? held_ : open).push_back(slot);
       slots.push_back(std::move(slot));
