@@ -11,6 +11,11 @@
 
 namespace restic {
 
+// From here on a buffer is worth a call of the system to have its pages of 2 MiB instead of 4 KiB.
+inline constexpr std::size_t kLargeBuffer = 2U << 20U;
+// Where the system can do so; no effect else.
+void prefer_huge_pages(void* memory, std::size_t bytes) noexcept;
+
 // An allocator whose `resize(n)` leaves new bytes unset: buffers that a read fills at once are not zeroed
 // first.
 template <class T>
@@ -19,6 +24,11 @@ struct UnsetAllocator : std::allocator<T> {
   struct rebind {  // NOLINT(readability-identifier-naming): the standard's name
     using other = UnsetAllocator<U>;
   };
+  T* allocate(std::size_t count) {
+    T* const memory = std::allocator<T>::allocate(count);
+    if (count * sizeof(T) >= kLargeBuffer) prefer_huge_pages(memory, count * sizeof(T));
+    return memory;
+  }
   template <class U>
   void construct(U* at) noexcept {
     ::new (static_cast<void*>(at)) U;

@@ -8,6 +8,8 @@
 #include <utility>
 
 #include "repo/compression.h"
+#include "repo/stored_blocks.h"
+#include "repo/trailing_hash.h"
 
 namespace restic::repo {
 namespace {
@@ -20,32 +22,42 @@ BlobPtr owned(std::shared_ptr<const Bytes> bytes) {
   return std::make_shared<const Blob>(Blob{std::move(bytes), view, charged});
 }
 
-// The plaintext, not verified yet.
-Result<BlobPtr> open(const Crypto& crypto, const SealedBlob& item, const std::shared_ptr<Bytes>& buffer) {
-  const PackedBlob& blob = item.blob;
-  ByteView plain;
-  if (!crypto.open_in_place(item.sealed, plain)) return damaged("its MAC is wrong");
-  if (blob.uncompressed_length == 0 && plain.size() >= buffer->capacity() / 4 * 3) {
-    return std::make_shared<const Blob>(Blob{buffer, plain, buffer->capacity()});
-  }
-  auto bytes = std::make_shared<Bytes>();
-  bytes->resize(blob.plain_size());
-  if (blob.uncompressed_length != 0) {
-    if (!decompress_into(plain, *bytes)) return damaged("it cannot be decompressed");
-  } else if (!plain.empty()) {
-    std::memcpy(bytes->data(), plain.data(), plain.size());
-  }
-  return owned(std::move(bytes));
+Error wrong_mac() { return damaged("its MAC is wrong"); }
+
+// Where the blob's bytes are when it has been opened.
+std::span<std::uint8_t> inside(const SealedBlob& item) {
+  if (item.sealed.size() < kSealOverhead) return {};  // and does not open
+  return item.sealed.subspan(kIvSize, item.sealed.size() - kSealOverhead);
 }
 
-Result<BlobPtr> try_open(const Crypto& crypto, const SealedBlob& item, const std::shared_ptr<Bytes>& buffer) {
+// What the opened bytes of a blob stand for. Not verified yet.
+Result<BlobPtr> expand(const SealedBlob& item, const std::shared_ptr<Bytes>& buffer) {
+  const PackedBlob& blob = item.blob;
+  const std::span<std::uint8_t> opened = inside(item);
+  const bool compressed = blob.uncompressed_length != 0;
   try {
-    return open(crypto, item, buffer);
-  } catch (const Error& error) {
-    return error;
+    if (opened.size() >= buffer->capacity() / 4 * 3) {
+      std::optional<ByteView> in_place = opened;
+      if (compressed) in_place = join_stored_blocks(opened, blob.plain_size());
+      if (in_place) return std::make_shared<const Blob>(Blob{buffer, *in_place, buffer->capacity()});
+    }
+    auto bytes = std::make_shared<Bytes>();
+    bytes->resize(blob.plain_size());
+    if (compressed) {
+      if (!decompress_into(opened, *bytes)) return damaged("it cannot be decompressed");
+    } else if (!opened.empty()) {
+      std::memcpy(bytes->data(), opened.data(), opened.size());
+    }
+    return owned(std::move(bytes));
   } catch (const std::exception&) {
-    return Error(Errc::Io, "there is no memory for its " + std::to_string(item.blob.plain_size()) + " bytes");
+    return Error(Errc::Io, "there is no memory for its " + std::to_string(blob.plain_size()) + " bytes");
   }
+}
+
+Result<BlobPtr> open(const Crypto& crypto, const SealedBlob& item, const std::shared_ptr<Bytes>& buffer) {
+  ByteView opened;
+  if (!crypto.open_in_place(item.sealed, opened)) return wrong_mac();
+  return expand(item, buffer);
 }
 
 Result<BlobPtr> verified(Result<BlobPtr> opened, const Id& actual, const PackedBlob& blob) {
@@ -57,13 +69,14 @@ Result<BlobPtr> verified(Result<BlobPtr> opened, const Id& actual, const PackedB
 class Group {
  public:
   // Passes on those that are full.
-  void add(std::size_t position, const SealedBlob& blob, Result<BlobPtr> opened, const OnDecoded& done) {
+  void add(std::size_t position, const SealedBlob& blob, Result<BlobPtr> opened,
+           const BlobDecoder::OnDecoded& done) {
     bytes_ += opened.ok() ? opened.value()->bytes.size() : 0;
     members_[count_++].emplace(Member{position, &blob.blob, std::move(opened)});
     if (count_ == kMost || bytes_ >= kEnough) pass_on(done);
   }
 
-  void pass_on(const OnDecoded& done) {
+  void pass_on(const BlobDecoder::OnDecoded& done) {
     if (count_ == 0) return;
     std::array<ByteView, kMost> contents;
     std::array<Id, kMost> ids;
@@ -96,16 +109,45 @@ class Group {
 // From here on a blob is worth the way to the desk.
 constexpr std::size_t kLarge = 64U << 10U;
 
-void decode_large(const Crypto& crypto, HashDesk& desk, std::size_t position, const SealedBlob& item,
-                  const std::shared_ptr<Bytes>& buffer, const OnDecoded& done) {
-  HashDesk::Visit visit(desk);
-  Result<BlobPtr> opened = try_open(crypto, item, buffer);
-  if (!opened.ok()) return done(position, std::move(opened));
-  const ByteView content = opened.value()->bytes;
-  visit.bring({content, [position, blob = item.blob, opened = std::move(opened), done](const Id& actual) {
-                 done(position, verified(opened, actual, blob));
-               }});
-}
+// The content of a blob, copied as far as it needs no decoder while the blob is being opened, for another
+// thread to hash.
+class Copy {
+ public:
+  // Throws std::bad_alloc.
+  explicit Copy(const SealedBlob& item)
+      : is_frame_(item.blob.uncompressed_length != 0),
+        opening_(inside(item)),
+        blocks_(opening_),
+        bytes_(std::make_shared<Bytes>()) {
+    bytes_->resize(item.blob.plain_size());
+  }
+
+  BlobPtr blob() const { return owned(bytes_); }
+  std::size_t copied() const { return copied_; }
+  bool is_complete() const { return fits_ && copied_ == bytes_->size() && (!is_frame_ || blocks_.ended()); }
+
+  // The first `opened` bytes are there.
+  void go_on(std::size_t opened) {
+    if (!is_frame_) return append(opening_.subspan(copied_, opened - copied_));
+    for (ByteView piece = blocks_.next(opened); !piece.empty() && fits_; piece = blocks_.next(opened))
+      append(piece);
+  }
+
+ private:
+  void append(ByteView piece) {
+    fits_ = piece.size() <= bytes_->size() - copied_;
+    if (!fits_) return;
+    std::memcpy(bytes_->data() + copied_, piece.data(), piece.size());
+    copied_ += piece.size();
+  }
+
+  const bool is_frame_;
+  const ByteView opening_;
+  StoredBlocks blocks_;
+  const std::shared_ptr<Bytes> bytes_;
+  std::size_t copied_ = 0;
+  bool fits_ = true;
+};
 
 }  // namespace
 
@@ -125,19 +167,56 @@ std::optional<Error> implausible(const PackedBlob& blob) {
   return std::nullopt;
 }
 
-void decode_blobs(const Crypto& crypto, HashDesk& desk, std::span<const SealedBlob> blobs,
-                  const std::shared_ptr<Bytes>& buffer, const OnDecoded& done) {
+void BlobDecoder::decode(std::span<const SealedBlob> blobs, const std::shared_ptr<Bytes>& buffer,
+                         const OnDecoded& done) {
   Group group;
   for (std::size_t i = 0; i < blobs.size(); ++i) {
     // Not trees: whoever waits for one works on it at once, and would keep others waiting at the desk.
     if (blobs[i].blob.plain_size() >= kLarge && blobs[i].blob.key.type == BlobType::Data) {
       group.pass_on(done);
-      decode_large(crypto, desk, i, blobs[i], buffer, done);
+      decode_large(i, blobs[i], buffer, done);
     } else {
-      group.add(i, blobs[i], try_open(crypto, blobs[i], buffer), done);
+      group.add(i, blobs[i], open(crypto_, blobs[i], buffer), done);
     }
   }
   group.pass_on(done);
+}
+
+void BlobDecoder::decode_large(std::size_t position, const SealedBlob& item,
+                               const std::shared_ptr<Bytes>& buffer, const OnDecoded& done) {
+  HashDesk::Visit visit(desk_);
+  const auto to_hash = [&](BlobPtr blob) {
+    const ByteView content = blob->bytes;
+    return HashDesk::Job{content, [position, packed = item.blob, blob = std::move(blob), done](
+                                      const Id& actual) { done(position, verified(blob, actual, packed)); }};
+  };
+  std::optional<Copy> copy;
+  std::shared_ptr<TrailingHash> trail;
+  if (visit.is_alone()) {
+    try {
+      copy.emplace(item);
+      auto made = std::make_shared<TrailingHash>(desk_, to_hash(copy->blob()));
+      pool_.submit([made] { made->follow(); });
+      trail = std::move(made);
+    } catch (const std::bad_alloc&) {
+      copy.reset();  // there may be enough for doing one thing after the other
+    }
+  }
+  ByteView opened;
+  const bool right = crypto_.open_in_place(item.sealed, opened, [&](std::size_t bytes) {
+    if (!trail) return;
+    copy->go_on(bytes);
+    trail->written(copy->copied());
+  });
+  if (trail && right && copy->is_complete()) {
+    if (auto job = trail->complete()) visit.bring(std::move(*job));
+    return;
+  }
+  if (trail) trail->give_up();
+  if (!right) return done(position, wrong_mac());
+  Result<BlobPtr> blob = expand(item, buffer);
+  if (!blob.ok()) return done(position, std::move(blob));
+  visit.bring(to_hash(blob.take()));
 }
 
 }  // namespace restic::repo

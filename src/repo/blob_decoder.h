@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "repo/blob.h"
+#include "repo/cpu_pool.h"
 #include "repo/crypto.h"
 #include "repo/hash_desk.h"
 #include "repo/index.h"
@@ -30,14 +31,27 @@ struct SealedBlob {
 };
 
 // Opens, decompresses and verifies sealed blobs (FORMAT: pack files): MAC, AES-256-CTR, zstd to exactly the
-// size that the index says, SHA-256 equal to the id. All lie in `buffer` and are decrypted in place. A blob
-// that takes most of the buffer is given out as part of it; others get memory of their own, so that a small
-// blob does not keep a large range. `done` is called once for each: for small ones a few at a time, which are
-// hashed together, for large data perhaps later, by another thread that hashes it at `desk` beside its own.
-// `done` must not throw. CPU work only. An error is Damaged and says which of these failed, or Io where there
-// is no memory for it.
-using OnDecoded = std::function<void(std::size_t position, Result<BlobPtr> blob)>;
-void decode_blobs(const Crypto& crypto, HashDesk& desk, std::span<const SealedBlob> blobs,
-                  const std::shared_ptr<Bytes>& buffer, const OnDecoded& done);
+// size that the index says, SHA-256 equal to the id. Thread-safe; CPU work only.
+class BlobDecoder {
+ public:
+  // Both must outlive the decoder, and the decoder every call of an OnDecoded.
+  BlobDecoder(const Crypto& crypto, CpuPool& pool) : crypto_(crypto), pool_(pool) {}
+
+  // All blobs lie in `buffer` and are decrypted in place. One that takes most of the buffer is given out as
+  // part of it, if its content can be; others get memory of their own, so that a small blob does not keep a
+  // large range. `done` is called once for each: for small ones a few at a time, which are hashed together,
+  // for large data perhaps later, by another thread that hashes it beside its own, or while this one opens
+  // it. It must not throw. An error is Damaged and says what failed, or Io where there is no memory for it.
+  using OnDecoded = std::function<void(std::size_t position, Result<BlobPtr> blob)>;
+  void decode(std::span<const SealedBlob> blobs, const std::shared_ptr<Bytes>& buffer, const OnDecoded& done);
+
+ private:
+  void decode_large(std::size_t position, const SealedBlob& item, const std::shared_ptr<Bytes>& buffer,
+                    const OnDecoded& done);
+
+  const Crypto& crypto_;
+  CpuPool& pool_;
+  HashDesk desk_;
+};
 
 }  // namespace restic::repo

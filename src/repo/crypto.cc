@@ -95,7 +95,8 @@ class Contexts {
 bool all_zero(ByteView bytes) { return sodium_is_zero(bytes.data(), bytes.size()) == 1; }
 
 // Decrypts `sealed` to `out`, which may be its own ciphertext; on failure `out` is zeroed.
-bool open_to(const RawKey& key, ByteView sealed, std::uint8_t* out) {
+bool open_to(const RawKey& key, ByteView sealed, std::uint8_t* out,
+             const Crypto::OnUnverified& on_unverified = nullptr) {
   if (sealed.size() < kSealOverhead) return false;
   const Iv iv = sealed.first<kIvSize>();
   if (all_zero(iv)) return false;
@@ -109,6 +110,7 @@ bool open_to(const RawKey& key, ByteView sealed, std::uint8_t* out) {
     const ByteView slice = ciphertext.subspan(at, std::min(kSlice, ciphertext.size() - at));
     contexts.authenticate(slice);
     contexts.crypt(slice, out + at);
+    if (on_unverified) on_unverified(at + slice.size());
   }
   const Mac actual = contexts.finish();
   if (CRYPTO_memcmp(actual.data(), expected.data(), kMacSize) == 0) return true;
@@ -144,7 +146,12 @@ Crypto::Crypto(const RawKey& key) {
 }
 
 bool Crypto::open_in_place(std::span<std::uint8_t> sealed, ByteView& plain) const {
-  if (!open_to(*key_, sealed, sealed.data() + kIvSize)) return false;
+  return open_in_place(sealed, plain, nullptr);
+}
+
+bool Crypto::open_in_place(std::span<std::uint8_t> sealed, ByteView& plain,
+                           const OnUnverified& on_unverified) const {
+  if (!open_to(*key_, sealed, sealed.data() + kIvSize, on_unverified)) return false;
   plain = sealed.subspan(kIvSize, sealed.size() - kSealOverhead);
   return true;
 }

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 
@@ -40,6 +41,11 @@ class Crypto {
   // `sealed`. False: shorter than 32 bytes, zero IV or wrong MAC; then `sealed` holds nothing of the
   // plaintext.
   [[nodiscard]] bool open_in_place(std::span<std::uint8_t> sealed, ByteView& plain) const;
+  // The same; tells each time how many bytes of the plaintext, from its beginning, are in place. Nobody has
+  // vouched for them until this returns: they may be hashed and counted, and nothing else.
+  using OnUnverified = std::function<void(std::size_t bytes)>;
+  [[nodiscard]] bool open_in_place(std::span<std::uint8_t> sealed, ByteView& plain,
+                                   const OnUnverified& on_unverified) const;
   // The same into new memory; throws Error{Damaged} that begins with `what`.
   Bytes open(ByteView sealed, const std::string& what) const;
   // Appends IV || ciphertext || MAC of `plain` to `out`, with a fresh random IV. `plain` must not lie in

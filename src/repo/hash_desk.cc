@@ -5,8 +5,6 @@
 #include <cstdint>
 #include <utility>
 
-#include "repo/sha256_lanes.h"
-
 namespace restic::repo {
 namespace {
 
@@ -18,28 +16,39 @@ constexpr std::size_t kMostJobs = 4;
 
 }  // namespace
 
-HashDesk::Visit::Visit(HashDesk& desk) : desk_(desk), announced_(Sha256Lanes::available()) {
-  if (!announced_) return;
+HashDesk::Visit::Visit(HashDesk& desk) : desk_(desk) {
   const std::lock_guard lock(desk_.mutex_);
+  alone_ = desk_.coming_ == 0 && desk_.hashing_ == 0;
   ++desk_.coming_;
 }
 
 HashDesk::Visit::~Visit() {
-  if (announced_) desk_.arrive(std::nullopt);
+  if (!ended_) desk_.arrive(std::nullopt);
 }
 
 void HashDesk::Visit::bring(Job job) {
-  if (!announced_) return job.done(Id::of(job.content));
-  announced_ = false;
+  ended_ = true;
   desk_.arrive(std::move(job));
 }
 
+HashDesk::Outside::Outside(HashDesk& desk) : desk_(desk) {
+  const std::lock_guard lock(desk_.mutex_);
+  ++desk_.hashing_;
+}
+
+HashDesk::Outside::~Outside() {
+  const std::lock_guard lock(desk_.mutex_);
+  --desk_.hashing_;
+}
+
+// The last job's `done` may be what somebody waits for who takes the desk away: nothing here is touched after
+// it.
 void HashDesk::arrive(std::optional<Job> job) {
   std::optional<Job> left;
   {
     const std::lock_guard lock(mutex_);
     --coming_;
-    const bool others = coming_ > 0 || with_free_lane_ > 0;
+    const bool others = two_at_once_ && (coming_ > 0 || with_free_lane_ > 0);
     if (job && !left_ && others) {
       left_ = std::move(job);
       return;
@@ -47,9 +56,16 @@ void HashDesk::arrive(std::optional<Job> job) {
     left = std::exchange(left_, std::nullopt);
     if (!job) std::swap(job, left);
     if (!job) return;
-    if (!left) ++with_free_lane_;
+    ++hashing_;
+    if (!left && two_at_once_) ++with_free_lane_;
   }
-  hash(std::move(job), std::move(left));
+  if (two_at_once_) return hash(std::move(job), std::move(left));
+  const Id id = Id::of(job->content);
+  {
+    const std::lock_guard lock(mutex_);
+    --hashing_;
+  }
+  job->done(id);
 }
 
 void HashDesk::hash(std::optional<Job> first, std::optional<Job> second) {
@@ -86,6 +102,7 @@ void HashDesk::hash(std::optional<Job> first, std::optional<Job> second) {
       }
       invites = busy == 1 && started < kMostJobs;
       with_free_lane_ += invites ? 1 : 0;
+      if (busy == 0) --hashing_;
     }
     for (std::size_t lane = 0; lane < done.size(); ++lane) {
       if (done[lane]) done[lane]->done(ids[lane]);

@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "repo/id.h"
+#include "repo/sha256_lanes.h"
 
 namespace restic::repo {
 
@@ -31,20 +32,39 @@ class HashDesk {
     Visit(const Visit&) = delete;
     Visit& operator=(const Visit&) = delete;
 
+    // Nobody else was coming or hashing when this visit was announced: other processors may be idle.
+    bool is_alone() const { return alone_; }
+
     // Ends the visit, once: hashes the job and what others have left, or leaves it to them.
     void bring(Job job);
 
    private:
     HashDesk& desk_;
-    bool announced_;
+    bool ended_ = false;
+    bool alone_ = false;
+  };
+
+  // Somebody hashes what would have been brought here, but not here. Counts as hashing for as long as it
+  // lives.
+  class Outside {
+   public:
+    explicit Outside(HashDesk& desk);
+    ~Outside();
+    Outside(const Outside&) = delete;
+    Outside& operator=(const Outside&) = delete;
+
+   private:
+    HashDesk& desk_;
   };
 
  private:
   void arrive(std::optional<Job> job);
   void hash(std::optional<Job> first, std::optional<Job> second);
 
+  const bool two_at_once_ = Sha256Lanes::available();
   std::mutex mutex_;
   std::size_t coming_ = 0;          // guarded by mutex_, like the rest
+  std::size_t hashing_ = 0;         // threads, those outside included
   std::size_t with_free_lane_ = 0;  // threads that hash one alone and look here soon
   std::optional<Job> left_;
 };

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdint>
 #include <memory>
 #include <new>
 
@@ -15,35 +14,38 @@
 namespace restic::repo {
 namespace {
 
-// Fetching an algorithm costs more than hashing a small blob, so it is done once, and each thread keeps its
-// context.
-class Sha256Context {
- public:
-  Sha256Context() : context_(EVP_MD_CTX_new(), &EVP_MD_CTX_free) {
-    if (!context_ || algorithm() == nullptr) throw std::bad_alloc();
-  }
+// Fetched once: that costs more than hashing a small blob.
+const EVP_MD* sha256() {
+  static const EVP_MD* const kSha256 = EVP_MD_fetch(nullptr, "SHA256", nullptr);
+  return kSha256;
+}
 
-  Id digest(ByteView content) {
-    Id id;
-    unsigned length = 0;
-    if (EVP_DigestInit_ex2(context_.get(), algorithm(), nullptr) != 1 ||
-        EVP_DigestUpdate(context_.get(), content.data(), content.size()) != 1 ||
-        EVP_DigestFinal_ex(context_.get(), id.bytes.data(), &length) != 1) {
-      throw std::bad_alloc();  // SHA-256 has no other way to fail
-    }
-    return id;
-  }
-
- private:
-  static const EVP_MD* algorithm() {
-    static const EVP_MD* const kSha256 = EVP_MD_fetch(nullptr, "SHA256", nullptr);
-    return kSha256;
-  }
-
-  std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context_;
-};
+// SHA-256 has no other way to fail.
+void require(int success) {
+  if (success != 1) throw std::bad_alloc();
+}
 
 }  // namespace
+
+struct IdHasher::Context {
+  std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> evp{EVP_MD_CTX_new(), &EVP_MD_CTX_free};
+};
+
+IdHasher::IdHasher() : context_(std::make_unique<Context>()) {
+  if (!context_->evp || sha256() == nullptr) throw std::bad_alloc();
+}
+IdHasher::~IdHasher() = default;
+
+void IdHasher::start() { require(EVP_DigestInit_ex2(context_->evp.get(), sha256(), nullptr)); }
+void IdHasher::add(ByteView piece) {
+  require(EVP_DigestUpdate(context_->evp.get(), piece.data(), piece.size()));
+}
+Id IdHasher::finish() {
+  Id id;
+  unsigned length = 0;
+  require(EVP_DigestFinal_ex(context_->evp.get(), id.bytes.data(), &length));
+  return id;
+}
 
 std::string Id::hex() const { return to_hex(bytes); }
 
@@ -56,8 +58,10 @@ std::optional<Id> Id::from_hex(std::string_view text) {
 }
 
 Id Id::of(ByteView content) {
-  thread_local Sha256Context context;
-  return context.digest(content);
+  thread_local IdHasher hasher;
+  hasher.start();
+  hasher.add(content);
+  return hasher.finish();
 }
 
 void ids_of(std::span<const ByteView> contents, std::span<Id> ids) {

@@ -4,6 +4,7 @@
 #include <array>
 #include <compare>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -25,6 +26,23 @@ struct Id {
   std::string short_hex() const;                        // the first 8
   static std::optional<Id> from_hex(std::string_view);  // exactly 64 lower-case digits
   static Id of(ByteView content);                       // SHA-256
+};
+
+// The Id of content that comes in pieces. Not thread-safe. Throws std::bad_alloc.
+class IdHasher {
+ public:
+  IdHasher();
+  ~IdHasher();
+  IdHasher(const IdHasher&) = delete;
+  IdHasher& operator=(const IdHasher&) = delete;
+
+  void start();
+  void add(ByteView piece);
+  Id finish();
+
+ private:
+  struct Context;
+  std::unique_ptr<Context> context_;
 };
 
 // The SHA-256 of each content, to its place in `ids`; takes less time than one after the other where the

@@ -92,19 +92,18 @@ class IndexCheck {
       const PackedBlob& blob = places[position].blob;
       sealed.push_back({blob, std::span(*bytes).subspan(blob.offset - range.range.offset, blob.length)});
     }
-    HashDesk desk;
+    BlobDecoder decoder(repository_.crypto(), repository_.pool());
     std::exception_ptr problem;
-    decode_blobs(repository_.crypto(), desk, sealed, bytes,
-                 [&](std::size_t position, const Result<BlobPtr>& plain) {
-                   if (problem) return;
-                   const Id& tree = sealed[position].blob.key.id;
-                   try {
-                     if (!plain.ok()) return unreadable(tree, range.pack, plain.error());
-                     check_tree(tree, plain.value()->bytes);
-                   } catch (...) {
-                     problem = std::current_exception();
-                   }
-                 });
+    decoder.decode(sealed, bytes, [&](std::size_t position, const Result<BlobPtr>& plain) {
+      if (problem) return;
+      const Id& tree = sealed[position].blob.key.id;
+      try {
+        if (!plain.ok()) return unreadable(tree, range.pack, plain.error());
+        check_tree(tree, plain.value()->bytes);
+      } catch (...) {
+        problem = std::current_exception();
+      }
+    });
     if (problem) std::rethrow_exception(problem);
   }
 

@@ -6,7 +6,6 @@
 #include <string>
 #include <utility>
 
-#include "repo/blob_decoder.h"
 #include "repo/fetch_slot.h"
 
 namespace restic::repo {
@@ -96,8 +95,7 @@ struct PackBlobReader::Booking {
 
 PackBlobReader::PackBlobReader(transport::Backend& backend, const Crypto& crypto, CpuPool& pool, Log& log,
                                IndexSource source, const BlobReaderOptions& options)
-    : crypto_(crypto),
-      pool_(pool),
+    : pool_(pool),
       log_(log),
       source_(std::move(source)),
       limits_(options.limits),
@@ -105,6 +103,7 @@ PackBlobReader::PackBlobReader(transport::Backend& backend, const Crypto& crypto
       gate_(std::make_shared<Gate>()),
       cache_(options.memory_bytes),
       loader_(backend, cache_, gate_),
+      decoder_(crypto, pool),
       refresher_(std::make_unique<IndexRefresher>(source_.refresh, options.refresh_pause, log)) {}
 
 PackBlobReader::~PackBlobReader() {
@@ -268,13 +267,12 @@ void PackBlobReader::decode(const std::shared_ptr<Landing>& landing, std::size_t
     const PackedBlob& blob = landing->cargo->items[i].place.blob;
     blobs.push_back({blob, std::span(*landing->bytes).subspan(blob.offset - landing->begin, blob.length)});
   }
-  decode_blobs(crypto_, desk_, blobs, landing->bytes,
-               [this, landing, first](std::size_t position, Result<BlobPtr> blob) {
-                 const auto& [flight, place] = landing->cargo->items[first + position];
-                 if (!blob.ok()) return divert(flight, place, blob.error());
-                 decoded_bytes_ += blob.value()->bytes.size();
-                 finish(flight, std::move(blob));
-               });
+  decoder_.decode(blobs, landing->bytes, [this, landing, first](std::size_t position, Result<BlobPtr> blob) {
+    const auto& [flight, place] = landing->cargo->items[first + position];
+    if (!blob.ok()) return divert(flight, place, blob.error());
+    decoded_bytes_ += blob.value()->bytes.size();
+    finish(flight, std::move(blob));
+  });
 }
 
 void PackBlobReader::divert(const FlightPtr& flight, const BlobPlace& place, const Error& error) {

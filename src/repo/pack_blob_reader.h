@@ -14,12 +14,12 @@
 
 #include "base/log.h"
 #include "repo/blob_cache.h"
+#include "repo/blob_decoder.h"
 #include "repo/blob_reader.h"
 #include "repo/cpu_pool.h"
 #include "repo/crypto.h"
 #include "repo/fetch_plan.h"
 #include "repo/gate.h"
-#include "repo/hash_desk.h"
 #include "repo/index.h"
 #include "repo/index_refresher.h"
 #include "repo/neighbour_map.h"
@@ -87,7 +87,6 @@ class PackBlobReader : public BlobReader {
   void finish(const FlightPtr& flight, Result<BlobPtr> result);
   NeighbourMap::Stretch ask_stretch(const Index& index, const BlobPlace& blob, NeighbourMap::Stretch stretch);
 
-  const Crypto& crypto_;
   CpuPool& pool_;
   Log& log_;
   const IndexSource source_;
@@ -97,7 +96,7 @@ class PackBlobReader : public BlobReader {
   mutable BlobCache cache_;
   RangeLoader loader_;
   NeighbourMap neighbours_;
-  HashDesk desk_;
+  BlobDecoder decoder_;
 
   std::mutex mutex_;
   std::unordered_map<BlobKey, FlightPtr, BlobKeyHash> flights_;

@@ -65,6 +65,23 @@ TEST(HashDesk, WorkThatWasLeftIsDoneByAVisitorWhoBringsNothing) {
   EXPECT_TRUE(order.is_right());
 }
 
+TEST(HashDesk, AVisitorKnowsWhetherOthersAreThere) {
+  HashDesk desk;
+  {
+    const HashDesk::Visit first(desk);
+    EXPECT_TRUE(first.is_alone());
+    EXPECT_FALSE(HashDesk::Visit(desk).is_alone());
+  }
+  EXPECT_TRUE(HashDesk::Visit(desk).is_alone());
+  Order order(300'000, 1);
+  bool alone_while_it_is_told = false;
+  HashDesk::Visit(desk).bring(
+      {order.content, [&](const Id&) { alone_while_it_is_told = HashDesk::Visit(desk).is_alone(); }});
+  EXPECT_TRUE(alone_while_it_is_told);
+  const HashDesk::Outside outside(desk);
+  EXPECT_FALSE(HashDesk::Visit(desk).is_alone());
+}
+
 TEST(HashDesk, HoldsOneJobOnlyForThoseToCome) {
   HashDesk desk;
   Order first(100'000, 1);

@@ -16,6 +16,17 @@ TEST(Id, IsTheSha256OfTheContent) {
   EXPECT_EQ(Id::of(as_bytes("abc")).short_hex(), "ba7816bf");
 }
 
+TEST(Id, IsTheSameForContentInPieces) {
+  IdHasher hasher;
+  for (int round = 0; round < 2; ++round) {
+    hasher.start();
+    hasher.add(as_bytes("ab"));
+    hasher.add({});
+    hasher.add(as_bytes("c"));
+    EXPECT_EQ(hasher.finish(), Id::of(as_bytes("abc")));
+  }
+}
+
 TEST(Id, ParsesExactly64LowerCaseDigits) {
   const std::string hex = Id::of({}).hex();
   EXPECT_EQ(Id::from_hex(hex), Id::of({}));

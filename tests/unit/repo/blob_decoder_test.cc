@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MIT
+#include "repo/blob_decoder.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "repo/compression.h"
+#include "support/pack_material.h"
+
+namespace restic::repo {
+namespace {
+
+RawKey some_key() {
+  RawKey key;
+  key.encrypt.fill(1);
+  key.mac_k.fill(2);
+  key.mac_r.fill(3);
+  return key;
+}
+
+class BlobDecoderTest : public ::testing::Test {
+ protected:
+  void add(ByteView content, bool compressed) {
+    Bytes stored(content.begin(), content.end());
+    if (compressed) {
+      stored.clear();
+      compress(content, stored);
+    }
+    const std::size_t begin = buffer_->size();
+    crypto_.seal(stored, *buffer_);
+    blobs_.push_back({{BlobType::Data, Id::of(content)},
+                      static_cast<std::uint32_t>(begin),
+                      static_cast<std::uint32_t>(buffer_->size() - begin),
+                      compressed ? static_cast<std::uint32_t>(content.size()) : 0});
+  }
+
+  // Waits for all of them.
+  std::vector<Result<BlobPtr>> decode() {
+    std::vector<SealedBlob> sealed;
+    for (const PackedBlob& blob : blobs_) {
+      sealed.push_back({blob, std::span(*buffer_).subspan(blob.offset, blob.length)});
+    }
+    std::mutex mutex;
+    std::condition_variable told;
+    std::vector<std::optional<Result<BlobPtr>>> results(sealed.size());
+    std::size_t left = sealed.size();
+    decoder_.decode(sealed, buffer_, [&](std::size_t position, Result<BlobPtr> blob) {
+      const std::lock_guard lock(mutex);
+      EXPECT_FALSE(results[position].has_value());
+      results[position].emplace(std::move(blob));
+      --left;
+      told.notify_all();
+    });
+    std::unique_lock lock(mutex);
+    told.wait(lock, [&] { return left == 0; });
+    std::vector<Result<BlobPtr>> all;
+    for (auto& result : results) all.push_back(std::move(*result));
+    return all;
+  }
+
+  void forget() {
+    buffer_ = std::make_shared<Bytes>();
+    blobs_.clear();
+  }
+
+  Crypto crypto_{some_key()};
+  CpuPool pool_;
+  BlobDecoder decoder_{crypto_, pool_};
+  std::shared_ptr<Bytes> buffer_ = std::make_shared<Bytes>();
+  std::vector<PackedBlob> blobs_;
+};
+
+// Incompressible from its start to its middle, or all the way.
+Bytes half_compressible(std::size_t size) {
+  Bytes content = test::numbered_content(3, size);
+  std::fill(content.begin() + static_cast<std::ptrdiff_t>(size / 2), content.end(), std::uint8_t{5});
+  return content;
+}
+
+TEST_F(BlobDecoderTest, OpensALargeBlobThatComesAloneHoweverItWasStored) {
+  for (int round = 0; round < 20; ++round) {  // the other thread comes in time, or does not
+    for (const std::size_t size : {65'536U, 131'072U, 700'001U, 3'000'000U}) {
+      for (const bool compressed : {false, true}) {
+        for (const Bytes& content :
+             {test::numbered_content(1, size), half_compressible(size), Bytes(size, 7)}) {
+          forget();
+          add(content, compressed);
+          const auto result = decode();
+          ASSERT_TRUE(result[0].ok()) << size << result[0].error().what();
+          EXPECT_TRUE(std::ranges::equal(result[0].value()->bytes, content)) << size;
+          EXPECT_GE(result[0].value()->charged, size);
+        }
+      }
+    }
+  }
+}
+
+TEST_F(BlobDecoderTest, OpensManyInOneBuffer) {
+  std::vector<Bytes> contents;
+  for (std::uint32_t i = 1; i <= 40; ++i) {
+    contents.push_back(i % 3 == 0 ? half_compressible(1000 * i) : test::numbered_content(i, 10'000 * i));
+    add(contents.back(), i % 2 == 0);
+  }
+  const auto results = decode();
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    ASSERT_TRUE(results[i].ok()) << i;
+    EXPECT_TRUE(std::ranges::equal(results[i].value()->bytes, contents[i])) << i;
+  }
+}
+
+TEST_F(BlobDecoderTest, WhatTakesMostOfTheBufferIsGivenOutAsPartOfIt) {
+  const auto lies_in_buffer = [&](const BlobPtr& blob) {
+    return blob->bytes.data() >= buffer_->data() && blob->bytes.data() < buffer_->data() + buffer_->size();
+  };
+  for (const bool compressed : {false, true}) {
+    for (const bool compressible : {false, true}) {
+      forget();
+      const Bytes content = compressible ? half_compressible(60'000) : test::numbered_content(1, 60'000);
+      add(content, compressed);
+      buffer_->shrink_to_fit();
+      const auto results = decode();
+      ASSERT_TRUE(results[0].ok());
+      EXPECT_TRUE(std::ranges::equal(results[0].value()->bytes, content));
+      EXPECT_EQ(lies_in_buffer(results[0].value()), !(compressed && compressible));
+    }
+  }
+}
+
+TEST_F(BlobDecoderTest, DamageIsToldOnceAndByItsName) {
+  const Bytes content = test::numbered_content(1, 1'000'000);
+  for (int round = 0; round < 20; ++round) {
+    for (const bool compressed : {false, true}) {
+      forget();
+      add(content, compressed);
+      (*buffer_)[compressed ? 20 : 900'000] ^= 1U;
+      auto results = decode();
+      ASSERT_FALSE(results[0].ok());
+      EXPECT_STREQ(results[0].error().what(), "its MAC is wrong");
+
+      forget();
+      add(content, compressed);
+      blobs_[0].key.id = Id::of(as_bytes("something else"));
+      results = decode();
+      ASSERT_FALSE(results[0].ok());
+      EXPECT_STREQ(results[0].error().what(), "its content is not what its id says");
+    }
+    forget();
+    add(content, true);
+    blobs_[0].uncompressed_length += round % 2 == 0 ? 1 : -1;
+    const auto results = decode();
+    ASSERT_FALSE(results[0].ok());
+    EXPECT_EQ(results[0].error().code(), Errc::Damaged);
+  }
+}
+
+}  // namespace
+}  // namespace restic::repo
