@@ -109,17 +109,57 @@ class Group {
 // From here on a blob is worth the way to the desk.
 constexpr std::size_t kLarge = 64U << 10U;
 
+// What is opened before the one who follows is told.
+constexpr std::size_t kStep = 32U << 10U;
+
+}  // namespace
+
+std::uint64_t max_plain_size(BlobType type) { return type == BlobType::Data ? 64ULL << 20U : 1ULL << 30U; }
+
+std::optional<Error> implausible(const PackedBlob& blob) {
+  if (blob.length < kSealOverhead) return damaged("its index entry is too short");
+  const std::uint64_t most = max_plain_size(blob.key.type);
+  // zstd may grow what it cannot compress, by less than this.
+  if (blob.plain_size() > most || blob.length > most + most / 128 + 1024) {
+    return damaged("its index entry claims more than a blob may have");
+  }
+  const std::size_t compressed = blob.length - kSealOverhead;
+  if (blob.uncompressed_length != 0 && !plausible_plain_size(compressed, blob.uncompressed_length)) {
+    return damaged("its index entry claims more than it can decompress to");
+  }
+  return std::nullopt;
+}
+
+bool BlobDecoder::is_large(const PackedBlob& blob) {
+  // Not trees: whoever waits for one works on it at once, and would keep others waiting at the desk.
+  return blob.plain_size() >= kLarge && blob.key.type == BlobType::Data;
+}
+
+void BlobDecoder::decode(std::span<const SealedBlob> blobs, const std::shared_ptr<Bytes>& buffer,
+                         const OnDecoded& done) {
+  Group group;
+  for (std::size_t i = 0; i < blobs.size(); ++i) {
+    if (is_large(blobs[i].blob)) {
+      group.pass_on(done);
+      Opening(*this, blobs[i], [i, done](Result<BlobPtr> blob) { done(i, std::move(blob)); }).finish(buffer);
+    } else {
+      group.add(i, blobs[i], open(crypto_, blobs[i], buffer), done);
+    }
+  }
+  group.pass_on(done);
+}
+
 // The content of a blob, copied as far as it needs no decoder while the blob is being opened, for another
 // thread to hash.
-class Copy {
+class BlobDecoder::Opening::Copy {
  public:
   // Throws std::bad_alloc.
-  explicit Copy(const SealedBlob& item)
-      : is_frame_(item.blob.uncompressed_length != 0),
-        opening_(inside(item)),
-        blocks_(opening_),
+  Copy(const PackedBlob& blob, ByteView opening)
+      : is_frame_(blob.uncompressed_length != 0),
+        opening_(opening),
+        blocks_(opening),
         bytes_(std::make_shared<Bytes>()) {
-    bytes_->resize(item.blob.plain_size());
+    bytes_->resize(blob.plain_size());
   }
 
   BlobPtr blob() const { return owned(bytes_); }
@@ -149,74 +189,57 @@ class Copy {
   bool fits_ = true;
 };
 
-}  // namespace
-
-std::uint64_t max_plain_size(BlobType type) { return type == BlobType::Data ? 64ULL << 20U : 1ULL << 30U; }
-
-std::optional<Error> implausible(const PackedBlob& blob) {
-  if (blob.length < kSealOverhead) return damaged("its index entry is too short");
-  const std::uint64_t most = max_plain_size(blob.key.type);
-  // zstd may grow what it cannot compress, by less than this.
-  if (blob.plain_size() > most || blob.length > most + most / 128 + 1024) {
-    return damaged("its index entry claims more than a blob may have");
+BlobDecoder::Opening::Opening(BlobDecoder& decoder, const SealedBlob& item, Done done)
+    : item_(item), done_(std::move(done)), visit_(decoder.desk_), opener_(decoder.crypto_, item.sealed) {
+  if (!visit_.is_alone()) return;
+  try {
+    copy_ = std::make_unique<Copy>(item.blob, opener_.plain());
+    auto trail = std::make_shared<TrailingHash>(decoder.desk_, to_hash(copy_->blob()));
+    decoder.pool_.submit([trail] { trail->follow(); });
+    trail_ = std::move(trail);
+  } catch (const std::bad_alloc&) {
+    copy_.reset();  // there may be enough for doing one thing after the other
   }
-  const std::size_t compressed = blob.length - kSealOverhead;
-  if (blob.uncompressed_length != 0 && !plausible_plain_size(compressed, blob.uncompressed_length)) {
-    return damaged("its index entry claims more than it can decompress to");
-  }
-  return std::nullopt;
 }
 
-void BlobDecoder::decode(std::span<const SealedBlob> blobs, const std::shared_ptr<Bytes>& buffer,
-                         const OnDecoded& done) {
-  Group group;
-  for (std::size_t i = 0; i < blobs.size(); ++i) {
-    // Not trees: whoever waits for one works on it at once, and would keep others waiting at the desk.
-    if (blobs[i].blob.plain_size() >= kLarge && blobs[i].blob.key.type == BlobType::Data) {
-      group.pass_on(done);
-      decode_large(i, blobs[i], buffer, done);
-    } else {
-      group.add(i, blobs[i], open(crypto_, blobs[i], buffer), done);
-    }
-  }
-  group.pass_on(done);
+BlobDecoder::Opening::~Opening() {
+  if (trail_) trail_->give_up();
 }
 
-void BlobDecoder::decode_large(std::size_t position, const SealedBlob& item,
-                               const std::shared_ptr<Bytes>& buffer, const OnDecoded& done) {
-  HashDesk::Visit visit(desk_);
-  const auto to_hash = [&](BlobPtr blob) {
-    const ByteView content = blob->bytes;
-    return HashDesk::Job{content, [position, packed = item.blob, blob = std::move(blob), done](
-                                      const Id& actual) { done(position, verified(blob, actual, packed)); }};
-  };
-  std::optional<Copy> copy;
-  std::shared_ptr<TrailingHash> trail;
-  if (visit.is_alone()) {
-    try {
-      copy.emplace(item);
-      auto made = std::make_shared<TrailingHash>(desk_, to_hash(copy->blob()));
-      pool_.submit([made] { made->follow(); });
-      trail = std::move(made);
-    } catch (const std::bad_alloc&) {
-      copy.reset();  // there may be enough for doing one thing after the other
-    }
-  }
-  ByteView opened;
-  const bool right = crypto_.open_in_place(item.sealed, opened, [&](std::size_t bytes) {
-    if (!trail) return;
-    copy->go_on(bytes);
-    trail->written(copy->copied());
-  });
-  if (trail && right && copy->is_complete()) {
-    if (auto job = trail->complete()) visit.bring(std::move(*job));
+HashDesk::Job BlobDecoder::Opening::to_hash(BlobPtr blob) const {
+  const ByteView content = blob->bytes;
+  return {content, [packed = item_.blob, blob = std::move(blob), done = done_](const Id& actual) {
+            done(verified(blob, actual, packed));
+          }};
+}
+
+void BlobDecoder::Opening::go_on(std::size_t arrived) {
+  if (!trail_) {
+    opener_.go_on(arrived);
     return;
   }
-  if (trail) trail->give_up();
-  if (!right) return done(position, wrong_mac());
-  Result<BlobPtr> blob = expand(item, buffer);
-  if (!blob.ok()) return done(position, std::move(blob));
-  visit.bring(to_hash(blob.take()));
+  while (arrived_ < arrived) {
+    arrived_ = std::min(arrived_ + kStep, arrived);
+    copy_->go_on(opener_.go_on(arrived_));
+    trail_->written(copy_->copied());
+  }
+}
+
+void BlobDecoder::Opening::finish(const std::shared_ptr<Bytes>& buffer) {
+  go_on(item_.sealed.size());
+  const bool right = opener_.finish();
+  if (trail_) {
+    const auto trail = std::exchange(trail_, nullptr);
+    if (right && copy_->is_complete()) {
+      if (auto job = trail->complete()) visit_.bring(std::move(*job));
+      return;
+    }
+    trail->give_up();
+  }
+  if (!right) return done_(wrong_mac());
+  Result<BlobPtr> blob = expand(item_, buffer);
+  if (!blob.ok()) return done_(std::move(blob));
+  visit_.bring(to_hash(blob.take()));
 }
 
 }  // namespace restic::repo

@@ -39,11 +39,21 @@ void require(bool success) {
   if (!success) throw Error(Errc::Io, "the cryptographic library failed");
 }
 
-// One thread's contexts; every use sets key and IV anew, so that any number of Crypto objects share them.
-class Contexts {
+}  // namespace
+
+// What one object after the other is sealed or opened with; every use sets key and IV anew, so that any
+// number of Crypto objects share them.
+class CipherContexts {
  public:
-  static Contexts& of_this_thread() {
-    thread_local Contexts contexts;
+  CipherContexts()
+      : stream_(EVP_CIPHER_CTX_new(), &EVP_CIPHER_CTX_free),
+        block_(EVP_CIPHER_CTX_new(), &EVP_CIPHER_CTX_free),
+        mac_(EVP_MAC_CTX_new(algorithms().poly1305), &EVP_MAC_CTX_free) {
+    if (!stream_ || !block_ || !mac_) throw std::bad_alloc();
+  }
+
+  static CipherContexts& of_this_thread() {
+    thread_local CipherContexts contexts;
     return contexts;
   }
 
@@ -80,23 +90,17 @@ class Contexts {
   }
 
  private:
-  Contexts()
-      : stream_(EVP_CIPHER_CTX_new(), &EVP_CIPHER_CTX_free),
-        block_(EVP_CIPHER_CTX_new(), &EVP_CIPHER_CTX_free),
-        mac_(EVP_MAC_CTX_new(algorithms().poly1305), &EVP_MAC_CTX_free) {
-    if (!stream_ || !block_ || !mac_) throw std::bad_alloc();
-  }
-
   std::unique_ptr<EVP_CIPHER_CTX, decltype(&EVP_CIPHER_CTX_free)> stream_;
   std::unique_ptr<EVP_CIPHER_CTX, decltype(&EVP_CIPHER_CTX_free)> block_;
   std::unique_ptr<EVP_MAC_CTX, decltype(&EVP_MAC_CTX_free)> mac_;
 };
 
+namespace {
+
 bool all_zero(ByteView bytes) { return sodium_is_zero(bytes.data(), bytes.size()) == 1; }
 
 // Decrypts `sealed` to `out`, which may be its own ciphertext; on failure `out` is zeroed.
-bool open_to(const RawKey& key, ByteView sealed, std::uint8_t* out,
-             const Crypto::OnUnverified& on_unverified = nullptr) {
+bool open_to(const RawKey& key, ByteView sealed, std::uint8_t* out) {
   if (sealed.size() < kSealOverhead) return false;
   const Iv iv = sealed.first<kIvSize>();
   if (all_zero(iv)) return false;
@@ -104,13 +108,12 @@ bool open_to(const RawKey& key, ByteView sealed, std::uint8_t* out,
   std::copy_n(sealed.end() - kMacSize, kMacSize, expected.begin());
   const ByteView ciphertext = sealed.subspan(kIvSize, sealed.size() - kSealOverhead);
 
-  Contexts& contexts = Contexts::of_this_thread();
+  CipherContexts& contexts = CipherContexts::of_this_thread();
   contexts.start(key, iv);
   for (std::size_t at = 0; at < ciphertext.size(); at += kSlice) {
     const ByteView slice = ciphertext.subspan(at, std::min(kSlice, ciphertext.size() - at));
     contexts.authenticate(slice);
     contexts.crypt(slice, out + at);
-    if (on_unverified) on_unverified(at + slice.size());
   }
   const Mac actual = contexts.finish();
   if (CRYPTO_memcmp(actual.data(), expected.data(), kMacSize) == 0) return true;
@@ -122,7 +125,7 @@ bool open_to(const RawKey& key, ByteView sealed, std::uint8_t* out,
 bool opens_to_same(const RawKey& key, ByteView sealed, ByteView plain) {
   if (sealed.size() != plain.size() + kSealOverhead || all_zero(sealed.first(kIvSize))) return false;
   const ByteView ciphertext = sealed.subspan(kIvSize, plain.size());
-  Contexts& contexts = Contexts::of_this_thread();
+  CipherContexts& contexts = CipherContexts::of_this_thread();
   contexts.start(key, sealed.first<kIvSize>());
   std::array<std::uint8_t, kSlice> opened;
   bool same = true;
@@ -146,14 +149,44 @@ Crypto::Crypto(const RawKey& key) {
 }
 
 bool Crypto::open_in_place(std::span<std::uint8_t> sealed, ByteView& plain) const {
-  return open_in_place(sealed, plain, nullptr);
-}
-
-bool Crypto::open_in_place(std::span<std::uint8_t> sealed, ByteView& plain,
-                           const OnUnverified& on_unverified) const {
-  if (!open_to(*key_, sealed, sealed.data() + kIvSize, on_unverified)) return false;
+  if (!open_to(*key_, sealed, sealed.data() + kIvSize)) return false;
   plain = sealed.subspan(kIvSize, sealed.size() - kSealOverhead);
   return true;
+}
+
+Crypto::Opener::Opener(const Crypto& crypto, std::span<std::uint8_t> sealed)
+    : crypto_(crypto),
+      sealed_(sealed),
+      plain_(sealed.size() < kSealOverhead ? std::span<std::uint8_t>()
+                                           : sealed.subspan(kIvSize, sealed.size() - kSealOverhead)) {}
+
+Crypto::Opener::~Opener() = default;
+
+std::size_t Crypto::Opener::go_on(std::size_t arrived) {
+  if (arrived < kIvSize || sealed_.size() < kSealOverhead) return 0;
+  if (!contexts_) {
+    contexts_ = std::make_unique<CipherContexts>();
+    contexts_->start(*crypto_.key_, ByteView(sealed_).first<kIvSize>());
+  }
+  const std::size_t until = std::min(arrived - kIvSize, plain_.size());
+  while (opened_ < until) {
+    const auto slice = plain_.subspan(opened_, std::min(kSlice, until - opened_));
+    contexts_->authenticate(slice);
+    contexts_->crypt(slice, slice.data());
+    opened_ += slice.size();
+  }
+  return opened_;
+}
+
+bool Crypto::Opener::finish() {
+  go_on(sealed_.size());
+  if (!contexts_) return false;
+  const Mac actual = contexts_->finish();
+  const bool right =
+      CRYPTO_memcmp(actual.data(), sealed_.data() + sealed_.size() - kMacSize, kMacSize) == 0 &&
+      !all_zero(ByteView(sealed_).first<kIvSize>());
+  if (!right) std::ranges::fill(plain_, std::uint8_t{0});
+  return right;
 }
 
 Bytes Crypto::open(ByteView sealed, const std::string& what) const {
@@ -176,7 +209,7 @@ void Crypto::seal(ByteView plain, std::span<std::uint8_t> sealed) const {
     randombytes_buf(sealed.data(), kIvSize);
   } while (all_zero(sealed.first(kIvSize)));  // restic refuses such an IV
 
-  Contexts& contexts = Contexts::of_this_thread();
+  CipherContexts& contexts = CipherContexts::of_this_thread();
   contexts.start(*key_, sealed.first<kIvSize>());
   for (std::size_t at = 0; at < plain.size(); at += kSlice) {
     const std::size_t length = std::min(kSlice, plain.size() - at);

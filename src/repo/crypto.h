@@ -3,7 +3,7 @@
 
 #include <array>
 #include <cstdint>
-#include <functional>
+#include <memory>
 #include <span>
 #include <string>
 
@@ -17,6 +17,8 @@ namespace restic::repo {
 inline constexpr std::size_t kSealOverhead = 32;
 inline constexpr std::size_t kIvSize = 16;
 inline constexpr std::size_t kMacSize = 16;
+
+class CipherContexts;
 
 // The three parts of a restic key, 64 bytes: encrypt 32, mac k 16, mac r 16 (clamped on use).
 struct RawKey {
@@ -41,11 +43,8 @@ class Crypto {
   // `sealed`. False: shorter than 32 bytes, zero IV or wrong MAC; then `sealed` holds nothing of the
   // plaintext.
   [[nodiscard]] bool open_in_place(std::span<std::uint8_t> sealed, ByteView& plain) const;
-  // The same; tells each time how many bytes of the plaintext, from its beginning, are in place. Nobody has
-  // vouched for them until this returns: they may be hashed and counted, and nothing else.
-  using OnUnverified = std::function<void(std::size_t bytes)>;
-  [[nodiscard]] bool open_in_place(std::span<std::uint8_t> sealed, ByteView& plain,
-                                   const OnUnverified& on_unverified) const;
+  // The same for what is still arriving.
+  class Opener;
   // The same into new memory; throws Error{Damaged} that begins with `what`.
   Bytes open(ByteView sealed, const std::string& what) const;
   // Appends IV || ciphertext || MAC of `plain` to `out`, with a fresh random IV. `plain` must not lie in
@@ -61,6 +60,31 @@ class Crypto {
 
  private:
   SecretKey key_;
+};
+
+// Opens one sealed object in place while its bytes arrive. Not thread-safe.
+class Crypto::Opener {
+ public:
+  // `sealed` is where all of it is going to be.
+  Opener(const Crypto& crypto, std::span<std::uint8_t> sealed);
+  ~Opener();
+  Opener(const Opener&) = delete;
+  Opener& operator=(const Opener&) = delete;
+
+  // The first `arrived` bytes are there. Returns how many bytes of the plaintext are in place by then. Nobody
+  // has vouched for them before finish(): they may be hashed and counted, and nothing else.
+  std::size_t go_on(std::size_t arrived);
+  // Everything is there, and is in place now if the answer is true; as open_in_place().
+  [[nodiscard]] bool finish();
+  // Where the plaintext is, or is going to be. Empty where there cannot be any.
+  std::span<std::uint8_t> plain() const { return plain_; }
+
+ private:
+  const Crypto& crypto_;
+  const std::span<std::uint8_t> sealed_;
+  const std::span<std::uint8_t> plain_;
+  std::unique_ptr<CipherContexts> contexts_;  // null: it has not begun
+  std::size_t opened_ = 0;
 };
 
 }  // namespace restic::repo

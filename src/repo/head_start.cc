@@ -171,6 +171,11 @@ void HeadStart::load_range(const FileName& file, transport::ByteRange range, Urg
   state_->backend().load_range(file, range, urgency, std::move(done));
 }
 
+void HeadStart::load_range_arriving(const FileName& file, transport::ByteRange range, Urgency urgency,
+                                    transport::OnArriving arriving, transport::LoadDone done) {
+  state_->backend().load_range_arriving(file, range, urgency, std::move(arriving), std::move(done));
+}
+
 void HeadStart::save(const FileName& file, SharedBytes content, transport::StatusDone done) {
   state_->backend().save(file, std::move(content), std::move(done));
 }

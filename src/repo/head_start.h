@@ -32,6 +32,9 @@ class HeadStart final : public transport::Backend {
             transport::LoadDone done) override;
   void load_range(const transport::FileName& file, transport::ByteRange range, transport::Urgency urgency,
                   transport::LoadDone done) override;
+  void load_range_arriving(const transport::FileName& file, transport::ByteRange range,
+                           transport::Urgency urgency, transport::OnArriving arriving,
+                           transport::LoadDone done) override;
   void list(transport::FileType type, transport::ListDone done) override;
   void save(const transport::FileName& file, SharedBytes content, transport::StatusDone done) override;
   void remove(const transport::FileName& file, transport::StatusDone done) override;

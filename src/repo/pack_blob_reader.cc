@@ -84,6 +84,14 @@ struct PackBlobReader::Landing {
   std::shared_ptr<Bytes> bytes;
 };
 
+// One large blob that is opened while it arrives. The landing is there from the first of its bytes on.
+struct PackBlobReader::Arrival {
+  std::span<std::uint8_t> place;
+  std::size_t arrived = 0;
+  std::shared_ptr<Landing> landing;
+  std::optional<BlobDecoder::Opening> opening;
+};
+
 // What one call of request() leads to.
 struct PackBlobReader::Booking {
   Urgency urgency = Urgency::Demand;
@@ -216,11 +224,49 @@ RangeLoadPtr PackBlobReader::make_load(const Id& pack, transport::ByteRange rang
     plain += item.place.blob.plain_size();
   }
   load->memory = memory_for(range.length, plain);
+  // What is read ahead comes in numbers, and keeps all processors busy as it is.
+  const PackedBlob& first = cargo->items.front().place.blob;
+  if (urgency == Urgency::Demand && decodes_on_arrival_ && first.length == range.length &&
+      BlobDecoder::is_large(first)) {
+    open_while_it_arrives(*load, cargo);
+    return load;
+  }
   load->arrived = [this, begin = range.offset, cargo = std::move(cargo)](Result<Bytes> bytes,
                                                                          MemoryHold hold) {
     arrived(cargo, begin, std::move(bytes), std::move(hold));
   };
   return load;
+}
+
+// For a blob that is a range of its own, where the thread that reads may compute.
+void PackBlobReader::open_while_it_arrives(RangeLoad& load, const std::shared_ptr<const Cargo>& cargo) {
+  const auto arrival = std::make_shared<Arrival>();
+  load.arriving = [this, arrival, cargo](std::span<std::uint8_t> all, std::size_t arrived) {
+    if (arrived <= arrival->arrived || all.data() != arrival->place.data()) {  // it begins, perhaps once more
+      arrival->opening.reset();
+      arrival->landing = std::make_shared<Landing>(gate_);
+      arrival->place = all;
+      if (!arrival->landing->pass) return;
+      arrival->opening.emplace(decoder_, SealedBlob{cargo->items.front().place.blob, all},
+                               [this, cargo, landing = arrival->landing](Result<BlobPtr> blob) {
+                                 decoded(*cargo, 0, std::move(blob));
+                               });
+    }
+    arrival->arrived = arrived;
+    if (arrival->opening) arrival->opening->go_on(arrived);
+  };
+  load.arrived = [this, arrival, cargo, begin = load.range.offset](Result<Bytes> bytes, MemoryHold hold) {
+    const std::shared_ptr<Landing> landing = std::move(arrival->landing);
+    if (bytes.ok() && arrival->opening) {
+      landing->hold = std::move(hold);
+      landing->bytes = std::make_shared<Bytes>(bytes.take());
+      arrival->opening->finish(landing->bytes);
+      arrival->opening.reset();
+    } else {
+      arrival->opening.reset();
+      this->arrived(cargo, begin, std::move(bytes), std::move(hold));
+    }
+  };
 }
 
 void PackBlobReader::load_alone(const FlightPtr& flight, const BlobPlace& place) {
@@ -268,11 +314,15 @@ void PackBlobReader::decode(const std::shared_ptr<Landing>& landing, std::size_t
     blobs.push_back({blob, std::span(*landing->bytes).subspan(blob.offset - landing->begin, blob.length)});
   }
   decoder_.decode(blobs, landing->bytes, [this, landing, first](std::size_t position, Result<BlobPtr> blob) {
-    const auto& [flight, place] = landing->cargo->items[first + position];
-    if (!blob.ok()) return divert(flight, place, blob.error());
-    decoded_bytes_ += blob.value()->bytes.size();
-    finish(flight, std::move(blob));
+    decoded(*landing->cargo, first + position, std::move(blob));
   });
+}
+
+void PackBlobReader::decoded(const Cargo& cargo, std::size_t position, Result<BlobPtr> blob) {
+  const auto& [flight, place] = cargo.items[position];
+  if (!blob.ok()) return divert(flight, place, blob.error());
+  decoded_bytes_ += blob.value()->bytes.size();
+  finish(flight, std::move(blob));
 }
 
 void PackBlobReader::divert(const FlightPtr& flight, const BlobPlace& place, const Error& error) {

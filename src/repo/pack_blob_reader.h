@@ -71,6 +71,7 @@ class PackBlobReader : public BlobReader {
   using FlightPtr = std::shared_ptr<Flight>;
   struct Cargo;
   struct Landing;
+  struct Arrival;
   struct Booking;
 
   BlobSlotPtr book(const Index& index, const BlobKey& key, Booking& booking);
@@ -78,10 +79,12 @@ class PackBlobReader : public BlobReader {
   std::uint64_t memory_for(std::uint64_t sealed, std::uint64_t plain) const;
   RangeLoadPtr make_load(const Id& pack, transport::ByteRange range, std::shared_ptr<const Cargo> cargo,
                          transport::Urgency urgency);
+  void open_while_it_arrives(RangeLoad& load, const std::shared_ptr<const Cargo>& cargo);
   void load_alone(const FlightPtr& flight, const BlobPlace& place);
   void arrived(const std::shared_ptr<const Cargo>& cargo, std::uint64_t begin, Result<Bytes> bytes,
                MemoryHold hold);
   void decode(const std::shared_ptr<Landing>& landing, std::size_t first, std::size_t last);
+  void decoded(const Cargo& cargo, std::size_t position, Result<BlobPtr> blob);
   void divert(const FlightPtr& flight, const BlobPlace& place, const Error& error);
   void relocate(const FlightPtr& flight);
   void finish(const FlightPtr& flight, Result<BlobPtr> result);

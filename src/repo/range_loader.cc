@@ -104,19 +104,26 @@ void RangeLoader::start_what_fits() {
 
 void RangeLoader::start(const RangeLoadPtr& load) {
   ++requests_;
-  backend_.load_range({transport::FileType::Pack, load->pack.hex()}, load->range, load->urgency,
-                      [this, gate = gate_, load](Result<Bytes> bytes) {
-                        const GatePass pass(gate);
-                        if (!pass) return;
-                        const bool ahead = load->urgency == Urgency::Ahead;
-                        MemoryHold hold(nullptr, [this, memory = load->memory, ahead](std::nullptr_t) {
-                          finished(memory, ahead);
-                        });
-                        bytes = exactly(load->range, std::move(bytes));
-                        if (bytes.ok()) fetched_bytes_ += bytes.value().size();
-                        const RangeArrived arrived = std::move(load->arrived);
-                        arrived(std::move(bytes), std::move(hold));
-                      });
+  const transport::FileName pack{transport::FileType::Pack, load->pack.hex()};
+  auto done = [this, gate = gate_, load](Result<Bytes> bytes) {
+    const GatePass pass(gate);
+    if (!pass) return;
+    const bool ahead = load->urgency == Urgency::Ahead;
+    MemoryHold hold(nullptr,
+                    [this, memory = load->memory, ahead](std::nullptr_t) { finished(memory, ahead); });
+    bytes = exactly(load->range, std::move(bytes));
+    if (bytes.ok()) fetched_bytes_ += bytes.value().size();
+    const RangeArrived arrived = std::move(load->arrived);
+    arrived(std::move(bytes), std::move(hold));
+  };
+  if (!load->arriving) return backend_.load_range(pack, load->range, load->urgency, std::move(done));
+  backend_.load_range_arriving(
+      pack, load->range, load->urgency,
+      [gate = gate_, load](std::span<std::uint8_t> all, std::size_t arrived) {
+        const GatePass pass(gate);
+        if (pass) load->arriving(all, arrived);
+      },
+      std::move(done));
 }
 
 void RangeLoader::finished(std::uint64_t memory, bool ahead) {

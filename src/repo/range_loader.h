@@ -27,8 +27,9 @@ struct RangeLoad {
   transport::ByteRange range;
   std::uint64_t memory = 0;  // bytes that it and what is decoded from it take
   transport::Urgency urgency = transport::Urgency::Demand;
-  bool started = false;  // the loader's own
-  RangeArrived arrived;  // called once on a thread of the backend's; must not block or throw
+  bool started = false;            // the loader's own
+  RangeArrived arrived;            // called once on a thread of the backend's; must not block or throw
+  transport::OnArriving arriving;  // may be null; on the same thread before, and may throw Error
 };
 using RangeLoadPtr = std::shared_ptr<RangeLoad>;
 

@@ -4,7 +4,9 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/bytes.h"
@@ -40,6 +42,9 @@ struct ByteRange {
 enum class Urgency { Demand, Ahead };
 
 using LoadDone = std::function<void(Result<Bytes>)>;
+// Told while a range is read: `all` is where it is going to be, its first `arrived` bytes are there and may
+// be changed already. What is read again begins anew, perhaps elsewhere.
+using OnArriving = std::function<void(std::span<std::uint8_t> all, std::size_t arrived)>;
 using ListDone = std::function<void(Result<std::vector<FileInfo>>)>;
 using StatusDone = std::function<void(Status)>;
 
@@ -59,6 +64,12 @@ class Backend {
   virtual void load(const FileName& file, std::uint64_t limit, Urgency urgency, LoadDone done) = 0;
   // Exactly `range`: a file that ends before it is Damaged.
   virtual void load_range(const FileName& file, ByteRange range, Urgency urgency, LoadDone done) = 0;
+  // The same for somebody who works on the bytes while they come. `arriving` is called on the thread that is
+  // going to call `done`, if that is one that computes (lends_threads()), else not at all.
+  virtual void load_range_arriving(const FileName& file, ByteRange range, Urgency urgency,
+                                   OnArriving /*arriving*/, LoadDone done) {
+    load_range(file, range, urgency, std::move(done));
+  }
   // The names and sizes of all files of a type, in no order; names that are not 64 lower-case hex digits are
   // left out; a missing folder is an empty list. Not for Config, and never called for Pack on a read path.
   virtual void list(FileType type, ListDone done) = 0;

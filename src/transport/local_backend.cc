@@ -93,9 +93,14 @@ void LocalBackend::load(const FileName& file, std::uint64_t limit, Urgency urgen
 }
 
 void LocalBackend::load_range(const FileName& file, ByteRange range, Urgency urgency, LoadDone done) {
-  run<Bytes>(urgency, std::move(done), [this, file, range] {
+  load_range_arriving(file, range, urgency, nullptr, std::move(done));
+}
+
+void LocalBackend::load_range_arriving(const FileName& file, ByteRange range, Urgency urgency,
+                                       OnArriving arriving, LoadDone done) {
+  run<Bytes>(urgency, std::move(done), [this, file, range, arriving = std::move(arriving)] {
     throw_if(range_problem(file, range));
-    return read_file_range(path_for(file), range);
+    return read_file_range(path_for(file), range, arriving);
   });
 }
 

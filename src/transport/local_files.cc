@@ -35,16 +35,22 @@ OpenFile open_for_reading(const std::string& path) {
   return {std::move(fd), static_cast<std::uint64_t>(info.st_size)};
 }
 
-Bytes read_exactly(const OpenFile& file, const std::string& path, ByteRange range) {
+// What is read at once for somebody who works on it meanwhile: as much as stays in a processor's cache.
+constexpr std::size_t kPart = 128U << 10U;
+
+Bytes read_exactly(const OpenFile& file, const std::string& path, ByteRange range,
+                   const OnArriving& arriving = nullptr) {
   Bytes bytes(static_cast<std::size_t>(range.length));
   std::size_t done = 0;
   while (done < bytes.size()) {
-    const ssize_t got = ::pread(file.fd.get(), bytes.data() + done, bytes.size() - done,
-                                static_cast<off_t>(range.offset + done));
+    const std::size_t wanted = arriving ? std::min(kPart, bytes.size() - done) : bytes.size() - done;
+    const ssize_t got =
+        ::pread(file.fd.get(), bytes.data() + done, wanted, static_cast<off_t>(range.offset + done));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) throw system_error(errno, "read " + path);
     if (got == 0) throw Error(Errc::Damaged, path + " became shorter while it was read");
     done += static_cast<std::size_t>(got);
+    if (arriving) arriving(bytes, done);
   }
   return bytes;
 }
@@ -140,14 +146,14 @@ Bytes read_file(const std::string& path, std::uint64_t limit) {
   return read_exactly(file, path, {0, file.size});
 }
 
-Bytes read_file_range(const std::string& path, ByteRange range) {
+Bytes read_file_range(const std::string& path, ByteRange range, const OnArriving& arriving) {
   const OpenFile file = open_for_reading(path);
   if (range.offset > file.size || range.length > file.size - range.offset) {
     throw Error(Errc::Damaged, path + " ends at " + std::to_string(file.size) + ", before the end of the " +
                                    std::to_string(range.length) + " bytes at " +
                                    std::to_string(range.offset));
   }
-  return read_exactly(file, path, range);
+  return read_exactly(file, path, range, arriving);
 }
 
 void write_file(const NewFile& file, ByteView content) {

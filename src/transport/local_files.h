@@ -22,8 +22,8 @@ Error system_error(int code, const std::string& what);
 
 // All of a regular file; more than `limit` bytes is Damaged before memory is taken.
 Bytes read_file(const std::string& path, std::uint64_t limit);
-// Exactly `range`; Damaged when the file ends before it.
-Bytes read_file_range(const std::string& path, ByteRange range);
+// Exactly `range`; Damaged when the file ends before it. `arriving` may be null.
+Bytes read_file_range(const std::string& path, ByteRange range, const OnArriving& arriving = nullptr);
 
 // How a new file is made.
 struct NewFile {

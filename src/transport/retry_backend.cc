@@ -84,6 +84,15 @@ void RetryBackend::load_range(const FileName& file, ByteRange range, Urgency urg
                std::move(done));
 }
 
+void RetryBackend::load_range_arriving(const FileName& file, ByteRange range, Urgency urgency,
+                                       OnArriving arriving, LoadDone done) {
+  begin<Bytes>(
+      [this, file, range, urgency, arriving = std::move(arriving)](LoadDone next) {
+        inner_->load_range_arriving(file, range, urgency, arriving, std::move(next));
+      },
+      std::move(done));
+}
+
 void RetryBackend::list(FileType type, ListDone done) {
   begin<std::vector<FileInfo>>([this, type](ListDone next) { inner_->list(type, std::move(next)); },
                                std::move(done));

@@ -127,6 +127,11 @@ void FakeBackend::load(const FileName& file, std::uint64_t limit, Urgency urgenc
 
 void FakeBackend::load_range(const FileName& file, ByteRange range, Urgency urgency,
                              transport::LoadDone done) {
+  load_range_arriving(file, range, urgency, nullptr, std::move(done));
+}
+
+void FakeBackend::load_range_arriving(const FileName& file, ByteRange range, Urgency urgency,
+                                      transport::OnArriving arriving, transport::LoadDone done) {
   const auto cut = [file, range](const Bytes& content) -> Result<Bytes> {
     if (auto problem = transport::range_problem(file, range)) return *problem;
     if (range.offset + range.length > content.size()) {
@@ -137,7 +142,17 @@ void FakeBackend::load_range(const FileName& file, ByteRange range, Urgency urge
   };
   run<Bytes>(
       {Call::Kind::LoadRange, file, range, urgency},
-      [this, file, cut](const Fault& fault) { return read(file, fault, cut); }, std::move(done));
+      [this, file, cut, arriving](const Fault& fault) {
+        Result<Bytes> result = read(file, fault, cut);
+        if (!result.ok() || !arriving || !lends_threads()) return result;
+        Bytes bytes = result.take();
+        for (std::size_t arrived = 0; arrived < bytes.size();) {
+          arrived = std::min(arrived + kPart, bytes.size());
+          arriving(bytes, arrived);
+        }
+        return Result<Bytes>(std::move(bytes));
+      },
+      std::move(done));
 }
 
 void FakeBackend::list(FileType type, transport::ListDone done) {

@@ -80,6 +80,11 @@ class FakeBackend : public transport::Backend {
             transport::LoadDone done) override;
   void load_range(const transport::FileName& file, transport::ByteRange range, transport::Urgency urgency,
                   transport::LoadDone done) override;
+  // Where threads are lent the bytes come in parts of kPart; also those of a call that fails afterwards.
+  static constexpr std::size_t kPart = 50'000;
+  void load_range_arriving(const transport::FileName& file, transport::ByteRange range,
+                           transport::Urgency urgency, transport::OnArriving arriving,
+                           transport::LoadDone done) override;
   void list(transport::FileType type, transport::ListDone done) override;
   void save(const transport::FileName& file, SharedBytes content, transport::StatusDone done) override;
   void remove(const transport::FileName& file, transport::StatusDone done) override;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <future>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -98,6 +99,45 @@ TEST_F(BlobDecoderTest, OpensALargeBlobThatComesAloneHoweverItWasStored) {
         }
       }
     }
+  }
+}
+
+TEST_F(BlobDecoderTest, OpensALargeBlobWhileItArrives) {
+  for (const std::size_t step : {1000U, 32'768U, 131'072U, 1'000'000U}) {
+    for (const bool compressed : {false, true}) {
+      for (const Bytes& content : {test::numbered_content(1, 700'001), half_compressible(700'001)}) {
+        forget();
+        add(content, compressed);
+        const Bytes whole = *buffer_;
+        std::ranges::fill(*buffer_, std::uint8_t{0});
+        std::promise<Result<BlobPtr>> told;
+        auto result = told.get_future();
+        {
+          BlobDecoder::Opening opening(decoder_, {blobs_[0], *buffer_},
+                                       [&](Result<BlobPtr> blob) { told.set_value(std::move(blob)); });
+          for (std::size_t arrived = 0; arrived < whole.size();) {
+            const std::size_t next = std::min(arrived + step, whole.size());
+            std::copy_n(whole.data() + arrived, next - arrived, buffer_->data() + arrived);
+            opening.go_on(arrived = next);
+          }
+          opening.finish(buffer_);
+        }
+        const Result<BlobPtr> blob = result.get();
+        ASSERT_TRUE(blob.ok());
+        EXPECT_TRUE(std::ranges::equal(blob.value()->bytes, content)) << "in steps of " << step;
+      }
+    }
+  }
+}
+
+TEST_F(BlobDecoderTest, AnOpeningThatIsGivenUpTellsNobody) {
+  for (int round = 0; round < 50; ++round) {
+    forget();
+    add(test::numbered_content(1, 300'000), true);
+    BlobDecoder::Opening opening(decoder_, {blobs_[0], *buffer_},
+                                 [](const Result<BlobPtr>&) { ADD_FAILURE() << "told"; });
+    if (round % 2 == 0) opening.go_on(200'000);
+    if (round % 4 == 0) opening.go_on(buffer_->size());
   }
 }
 

@@ -62,6 +62,55 @@ TEST(Crypto, OpensWhatItSealsAcrossSliceBoundaries) {
   }
 }
 
+TEST(Crypto, OpensWhatArrivesInParts) {
+  const Crypto crypto(some_key());
+  for (const std::size_t size : {0U, 1U, 15U, 32768U, 100'003U}) {
+    const Bytes plain = pattern(size);
+    for (const std::size_t part : {1U, 16U, 1000U, 50'000U, 200'000U}) {
+      if (part == 1 && size > 50'000) continue;
+      Bytes whole;
+      crypto.seal(plain, whole);
+      Bytes arriving(whole.size());
+      Crypto::Opener opener(crypto, arriving);
+      std::size_t opened = 0;
+      for (std::size_t arrived = 0; arrived < whole.size();) {
+        const std::size_t next = std::min(arrived + part, whole.size());
+        std::copy(whole.begin() + static_cast<std::ptrdiff_t>(arrived),
+                  whole.begin() + static_cast<std::ptrdiff_t>(next),
+                  arriving.begin() + static_cast<std::ptrdiff_t>(arrived));
+        arrived = next;
+        opened = opener.go_on(arrived);
+        EXPECT_LE(opened, arrived);
+        EXPECT_TRUE(
+            std::ranges::equal(ByteView(opener.plain()).first(opened), ByteView(plain).first(opened)));
+      }
+      EXPECT_EQ(opened, size);
+      EXPECT_TRUE(opener.finish()) << size << " in parts of " << part;
+      EXPECT_TRUE(std::ranges::equal(opener.plain(), plain));
+    }
+  }
+}
+
+TEST(Crypto, WhatArrivesIsVerifiedLikeEverythingElse) {
+  const Crypto crypto(some_key());
+  Bytes sealed;
+  crypto.seal(pattern(40), sealed);
+  for (std::size_t bit = 0; bit < sealed.size() * 8; ++bit) {
+    Bytes damaged = sealed;
+    damaged[bit / 8] ^= static_cast<std::uint8_t>(1U << (bit % 8));
+    Crypto::Opener opener(crypto, damaged);
+    opener.go_on(30);
+    EXPECT_FALSE(opener.finish()) << "bit " << bit;
+    EXPECT_TRUE(std::ranges::all_of(opener.plain(), [](auto byte) { return byte == 0; }));
+  }
+  for (std::size_t size = 0; size < sealed.size(); ++size) {
+    Bytes cut(sealed.begin(), sealed.begin() + static_cast<std::ptrdiff_t>(size));
+    EXPECT_FALSE(Crypto::Opener(crypto, cut).finish()) << size << " bytes";
+  }
+  Bytes zeros(100);
+  EXPECT_FALSE(Crypto::Opener(crypto, zeros).finish());
+}
+
 TEST(Crypto, EverySealHasItsOwnIv) {
   const Crypto crypto(some_key());
   Bytes first, second;

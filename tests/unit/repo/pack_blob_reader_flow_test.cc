@@ -72,6 +72,58 @@ TEST_F(PackBlobReaderTest, DecodesOnTheBackendsThreadsOnlyWhereTheyAreLent) {
   }
 }
 
+TEST_F(PackBlobReaderTest, OpensWhatIsWaitedForWhileItArrives) {
+  for (const bool compressed : {false, true}) {
+    for (std::uint32_t number = 1; number <= 5; ++number) {
+      const BlobKey key = packs_.add_numbered(number + (compressed ? 10 : 0), 700 * kKiB, compressed);
+      packs_.close();
+      backend_.lends = true;
+      start();
+      expect_content(reader_->load(key), number + (compressed ? 10 : 0), 700 * kKiB);
+      EXPECT_EQ(reader_->stats().decoded_bytes, 700 * kKiB);
+      EXPECT_EQ(reader_->stats().fetched_bytes, packs_.packs().back().blobs.back().length);
+    }
+  }
+}
+
+TEST_F(PackBlobReaderTest, WhatIsDamagedOrCutOffWhileItArrivesIsReadAgain) {
+  const BlobKey key = packs_.add_numbered(1, 700 * kKiB, true);
+  packs_.close();
+  backend_.lends = true;
+  for (const bool damaged : {false, true}) {
+    start();
+    std::atomic<int> calls{0};
+    backend_.set_hook([&](const Call&) {
+      if (++calls > 1) return Fault{};
+      return damaged ? corrupted()
+                     : Fault{.fail = {}, .fail_after = Error(Errc::Io, "a bad sector"), .truncate = {}};
+    });
+    expect_content(reader_->load(key), 1, 700 * kKiB);
+    EXPECT_GE(calls, 2);
+  }
+  start();
+  backend_.set_hook([](const Call&) { return corrupted(); });
+  const Error error = load_error(key);
+  EXPECT_EQ(error.code(), Errc::Damaged);
+  EXPECT_THAT(error.what(), testing::HasSubstr("its MAC is wrong"));
+}
+
+TEST_F(PackBlobReaderTest, StopsWhileBlobsArrive) {
+  std::vector<BlobKey> keys;
+  for (std::uint32_t i = 0; i < 20; ++i) {
+    keys.push_back(packs_.add_numbered(i, 300 * kKiB, true));
+    packs_.close();
+  }
+  backend_.lends = true;
+  for (int round = 0; round < 20; ++round) {
+    start();
+    const auto slots = reader_->request(keys, Urgency::Demand);
+    if (round % 2 == 0) slots[static_cast<std::size_t>(round)]->wait();
+    reader_.reset();
+    for (const auto& slot : slots) EXPECT_TRUE(slot->ready());
+  }
+}
+
 TEST_F(PackBlobReaderTest, DemandGoesBeforeQueuedReadAheadAndTakesItAlong) {
   std::vector<BlobKey> keys;
   for (std::uint32_t i = 0; i < 20; ++i) {

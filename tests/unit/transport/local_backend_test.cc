@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
@@ -50,6 +51,31 @@ TEST_F(LocalBackendTest, LaysFilesOutAndProtectsThemAsResticDoes) {
   EXPECT_EQ(mode("data/00"), 0700U);
   EXPECT_EQ(mode("keys/" + numbered_file(FileType::Key, 1).name), 0400U);
   EXPECT_EQ(mode("config"), 0400U);
+}
+
+TEST_F(LocalBackendTest, TellsOfBytesWhileTheyArriveAndKeepsWhatWasMadeOfThem) {
+  const std::size_t size = 1'000'000;
+  save(backend_, pack_, bytes(size));
+  const Bytes expected = load_range(backend_, pack_, {10, size - 20});
+  std::vector<std::size_t> steps;
+  bool right = true;
+  const Bytes loaded = await<Bytes>([&](LoadDone done) {
+    const auto arriving = [&](std::span<std::uint8_t> all, std::size_t arrived) {
+      const std::size_t before = steps.empty() ? 0 : steps.back();
+      for (std::size_t i = before; i < arrived; ++i) {
+        right = right && all[i] == expected[i];
+        all[i] ^= 1U;
+      }
+      right = right && all.size() == size - 20;
+      steps.push_back(arrived);
+    };
+    backend_.load_range_arriving(pack_, {10, size - 20}, Urgency::Demand, arriving, std::move(done));
+  });
+  EXPECT_TRUE(right);
+  EXPECT_GT(steps.size(), 2U);
+  EXPECT_TRUE(std::ranges::is_sorted(steps));
+  EXPECT_EQ(steps.back(), size - 20);
+  EXPECT_TRUE(std::ranges::equal(loaded, expected, [](auto a, auto b) { return (a ^ 1U) == b; }));
 }
 
 TEST_F(LocalBackendTest, SharesWithTheGroupWhenTheConfigIsShared) {

@@ -128,6 +128,29 @@ TEST_F(RetryBackendTest, ACallAfterALongOutageHasItsOwnTime) {
   EXPECT_EQ(load(*retry_, file_, 100).size(), 10U);
 }
 
+TEST_F(RetryBackendTest, TellsOfArrivingBytesAtEachTry) {
+  struct Lending : FakeBackend {
+    bool lends_threads() const override { return true; }
+  };
+  auto fake = std::make_unique<Lending>();
+  fake->put(file_, Bytes(2 * FakeBackend::kPart));
+  bool first = true;
+  fake->set_hook([&](const Call&) {
+    Fault fault;
+    if (std::exchange(first, false)) fault.fail_after = Error(Errc::Timeout, "made to fail");
+    return fault;
+  });
+  RetryBackend retry(std::move(fake), RetryPolicy{}, std::make_unique<EagerTimer>(timer_), log_);
+  std::vector<std::size_t> told;
+  const auto arriving = [&](std::span<std::uint8_t>, std::size_t arrived) { told.push_back(arrived); };
+  const Bytes loaded = await<Bytes>([&](LoadDone done) {
+    retry.load_range_arriving(file_, {0, 2 * FakeBackend::kPart}, Urgency::Demand, arriving, std::move(done));
+  });
+  EXPECT_EQ(loaded.size(), 2 * FakeBackend::kPart);
+  constexpr std::size_t kPart = FakeBackend::kPart;
+  EXPECT_EQ(told, (std::vector<std::size_t>{kPart, 2 * kPart, kPart, 2 * kPart}));
+}
+
 TEST_F(RetryBackendTest, ARemoveWhoseAnswerWasLostHasSucceeded) {
   auto first = std::make_shared<std::atomic<bool>>(true);
   fake_->set_hook([first](const Call&) {
