@@ -142,9 +142,9 @@ void FakeBackend::load_range_arriving(const FileName& file, ByteRange range, Urg
   };
   run<Bytes>(
       {Call::Kind::LoadRange, file, range, urgency},
-      [this, file, cut, arriving](const Fault& fault) {
+      [this, file, cut, arriving = lends_threads() ? std::move(arriving) : nullptr](const Fault& fault) {
         Result<Bytes> result = read(file, fault, cut);
-        if (!result.ok() || !arriving || !lends_threads()) return result;
+        if (!result.ok() || !arriving) return result;
         Bytes bytes = result.take();
         for (std::size_t arrived = 0; arrived < bytes.size();) {
           arrived = std::min(arrived + kPart, bytes.size());
