@@ -21,6 +21,7 @@ namespace {
 
 constexpr std::size_t kDigits = 8;
 constexpr const char* kNoBoot = "unknown";            // as boot_id() has it: nothing can be concluded from it
+constexpr const char* kSyncFailed = "failed";         // in place of a boot id, and equal to none
 constexpr std::size_t kMaxTrayFile = 4096;            // bytes
 constexpr std::size_t kMaxSnapshotFile = 16U << 20U;  // bytes; a snapshot file is a few hundred
 
@@ -169,9 +170,18 @@ void Tray::sync_files() {
     sync_disk(files_.get());
   } catch (const Error& error) {
     sync_failure_ = error;
+    remember_sync_failure();
     throw;
   }
   change_state(state_, "");
+}
+
+// For the next mount, which the kernel does not tell any more.
+void Tray::remember_sync_failure() noexcept {
+  try {
+    change_state(state_, kSyncFailed);
+  } catch (const Error&) {  // NOLINT(bugprone-empty-catch): a disk that fails takes no names either
+  }
 }
 
 void Tray::keep_snapshot(ByteView stored) { replace_file(folder_.get(), "snapshot", stored); }

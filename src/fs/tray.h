@@ -29,7 +29,8 @@ namespace restic::fs {
 //   NNNNNNNN.sealed.BOOT
 //     |         a drop that waits for its snapshot or is being archived; its files may not be on the disk
 //     |         yet. BOOT is the run of the machine that it was sealed in: found in another run, the machine
-//     |         went down in between, and files may be incomplete (may_be_incomplete())
+//     |         went down in between, and files may be incomplete (may_be_incomplete()). The same is true of
+//     |         one whose BOOT is `failed`: the disk did not take its files
 //     | sync_files(): only when the snapshot takes long or fails
 //   NNNNNNNN.sealed  the same with its files on the disk
 //     | keep_snapshot(): all packs and index files are durable; the snapshot file's bytes are written beside
@@ -68,11 +69,12 @@ class Tray {
 
   void seal();
   // Makes the files themselves durable, and says so in the folder's name. For a sealed tray. The kernel tells
-  // of a write that failed only once: after a failure it fails again each time, and the name stays.
+  // of a write that failed only once: after a failure it fails again each time, and the name says so to the
+  // next mount.
   void sync_files();
   // Whether sync_files() is not needed.
   bool on_disk() const { return unsynced_in_.empty() || may_be_incomplete_; }
-  // It was found after the machine went down with files of it not on the disk.
+  // It was found after the machine went down, or the disk failed, with files of it not on the disk.
   bool may_be_incomplete() const { return may_be_incomplete_; }
   void keep_snapshot(ByteView stored);
   // What keep_snapshot() kept last.
@@ -85,11 +87,12 @@ class Tray {
   Tray(int trays, std::uint64_t number, State state, UniqueFd folder_fd, UniqueFd files);
   static std::unique_ptr<Tray> furnish(int trays, std::uint64_t number, const repo::Id& repository, int like);
   void change_state(State state, const std::string& unsynced_in);
+  void remember_sync_failure() noexcept;
 
   int trays_;
   std::uint64_t number_;
   State state_;
-  std::string unsynced_in_;  // boot id; empty: the name has none
+  std::string unsynced_in_;  // boot id, or what stands for it; empty: the name has none
   bool may_be_incomplete_ = false;
   std::optional<Error> sync_failure_;
   UniqueFd folder_;

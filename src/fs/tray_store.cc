@@ -145,8 +145,8 @@ void TrayStore::read_slot(Slot& slot, bool own) {
     try {
       auto tray = Tray::open(slot.trays.get(), folder, repository_);
       if (tray->may_be_incomplete()) {
-        problems_.push_back("the machine went down before the drop in " + place +
-                            " was on its disk: files of its snapshot may be incomplete");
+        problems_.push_back("the machine went down, or its disk failed, before the drop in " + place +
+                            " was on the disk: files of its snapshot may be incomplete");
       }
       (tray->state() == Tray::State::Open ? open : sealed_).push_back(std::move(tray));
     } catch (const Error& error) {

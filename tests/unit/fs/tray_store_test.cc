@@ -170,7 +170,28 @@ TEST_F(TrayStoreTest, ATrayWhoseFilesOnceFailedToReachTheDiskNeverSaysThatTheyDi
   ASSERT_GE(::dup2(files.get(), tray->files()), 0);
   EXPECT_THROW(tray->sync_files(), Error);
   EXPECT_FALSE(tray->on_disk());
-  EXPECT_TRUE(stdfs::exists(trays() / ("00000001.sealed." + boot_id())));
+}
+
+TEST_F(TrayStoreTest, ThatFilesFailedToReachTheDiskIsKnownToTheNextMountToo) {
+  {
+    TrayStore first = store();
+    const auto tray = first.take_open();
+    put(*tray, "file");
+    const auto next = first.make_next(*tray);
+    tray->seal();
+    const UniqueFd files(::dup(tray->files()));
+    const UniqueFd not_to_be_synced(::open(folder_.path().c_str(), O_PATH));
+    ASSERT_GE(::dup2(not_to_be_synced.get(), tray->files()), 0);
+    EXPECT_THROW(tray->sync_files(), Error);
+    ASSERT_GE(::dup2(files.get(), tray->files()), 0);
+  }
+  TrayStore second = store();
+  ASSERT_EQ(second.problems().size(), 1U);
+  EXPECT_THAT(second.problems()[0], testing::HasSubstr("may be incomplete"));
+  const auto sealed = second.take_sealed();
+  ASSERT_EQ(sealed.size(), 1U);
+  EXPECT_TRUE(sealed[0]->may_be_incomplete());
+  EXPECT_TRUE(has(*sealed[0], "file"));
 }
 
 TEST_F(TrayStoreTest, ADropThatWasNotOnTheDiskWhenTheMachineWentDownIsNamedAndKept) {
