@@ -112,11 +112,12 @@ void opendir(fuse_req_t req, fuse_ino_t node, fuse_file_info* info) {
 template <bool Plus>
 void list(fuse_req_t req, std::size_t size, off_t offset, const fuse_file_info* info) {
   answer(req, [&] {
-    std::vector<char> listing(std::min(size, kLargestListing));
+    Bytes listing(std::min(size, kLargestListing));
+    char* const begin = reinterpret_cast<char*>(listing.data());
     std::size_t used = 0;
     const auto add = [&](const DirEntry& entry) {
       const std::string name(entry.name);  // ends in NUL, which a view need not
-      char* const at = listing.data() + used;
+      char* const at = begin + used;
       const std::size_t room = listing.size() - used;
       std::size_t needed = 0;
       if constexpr (Plus) {
@@ -133,7 +134,7 @@ void list(fuse_req_t req, std::size_t size, off_t offset, const fuse_file_info* 
     };
     const std::shared_ptr<OpenDir> dir = kept<OpenDir>(*info);
     context_of(req).vfs.read_dir(*dir, static_cast<std::uint64_t>(offset), Plus, add);
-    fuse_reply_buf(req, listing.data(), used);
+    fuse_reply_buf(req, begin, used);
   });
 }
 

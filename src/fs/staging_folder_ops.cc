@@ -100,18 +100,18 @@ std::size_t add_entry(fuse_req_t req, fuse_ino_t id, const StagedDir& dir, const
 template <bool Plus>
 void list(fuse_req_t req, fuse_ino_t id, std::size_t size, off_t offset, fuse_file_info* info) {
   StagedDir& dir = dir_of(*info);
-  std::vector<char> listing(std::min(size, kLargestListing));
+  Bytes listing(std::min(size, kLargestListing));
+  char* const begin = reinterpret_cast<char*>(listing.data());
   std::size_t used = 0;
   dir.go_to(offset);
   while (const dirent* found = dir.peek()) {
-    const std::size_t needed =
-        add_entry<Plus>(req, id, dir, *found, listing.data() + used, listing.size() - used);
+    const std::size_t needed = add_entry<Plus>(req, id, dir, *found, begin + used, listing.size() - used);
     if (needed > listing.size() - used) break;
     used += needed;
     dir.take();
   }
   if (used == 0 && errno != 0) return reply_errno(req, -1);
-  fuse_reply_buf(req, listing.data(), used);
+  fuse_reply_buf(req, begin, used);
 }
 
 void readdir(fuse_req_t req, fuse_ino_t id, std::size_t size, off_t offset, fuse_file_info* info) {

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: MIT
 #include "repo/blob_decoder.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
+#include <memory>
+#include <new>
 #include <optional>
 #include <string>
 #include <utility>
 
 #include "repo/compression.h"
 #include "repo/stored_blocks.h"
-#include "repo/trailing_hash.h"
 
 namespace restic::repo {
 namespace {
@@ -30,34 +32,44 @@ std::span<std::uint8_t> inside(const SealedBlob& item) {
   return item.sealed.subspan(kIvSize, item.sealed.size() - kSealOverhead);
 }
 
-// What the opened bytes of a blob stand for. Not verified yet.
+// What the opened bytes of a blob stand for. Not verified yet. Throws std::bad_alloc.
 Result<BlobPtr> expand(const SealedBlob& item, const std::shared_ptr<Bytes>& buffer) {
   const PackedBlob& blob = item.blob;
   const std::span<std::uint8_t> opened = inside(item);
   const bool compressed = blob.uncompressed_length != 0;
+  if (opened.size() >= buffer->capacity() / 4 * 3) {
+    std::optional<ByteView> in_place = opened;
+    if (compressed) in_place = join_stored_blocks(opened, blob.plain_size());
+    if (in_place) return std::make_shared<const Blob>(Blob{buffer, *in_place, buffer->capacity()});
+  }
+  auto bytes = std::make_shared<Bytes>();
+  bytes->resize(blob.plain_size());
+  if (compressed) {
+    if (!decompress_into(opened, *bytes)) return damaged("it cannot be decompressed");
+  } else if (!opened.empty()) {
+    std::memcpy(bytes->data(), opened.data(), opened.size());
+  }
+  return owned(std::move(bytes));
+}
+
+// What `open` returns, or why it could not go on.
+template <class Open>
+Result<BlobPtr> try_to(const PackedBlob& blob, const Open& open) {
   try {
-    if (opened.size() >= buffer->capacity() / 4 * 3) {
-      std::optional<ByteView> in_place = opened;
-      if (compressed) in_place = join_stored_blocks(opened, blob.plain_size());
-      if (in_place) return std::make_shared<const Blob>(Blob{buffer, *in_place, buffer->capacity()});
-    }
-    auto bytes = std::make_shared<Bytes>();
-    bytes->resize(blob.plain_size());
-    if (compressed) {
-      if (!decompress_into(opened, *bytes)) return damaged("it cannot be decompressed");
-    } else if (!opened.empty()) {
-      std::memcpy(bytes->data(), opened.data(), opened.size());
-    }
-    return owned(std::move(bytes));
+    return open();
+  } catch (const Error& error) {
+    return error;
   } catch (const std::exception&) {
     return Error(Errc::Io, "there is no memory for its " + std::to_string(blob.plain_size()) + " bytes");
   }
 }
 
 Result<BlobPtr> open(const Crypto& crypto, const SealedBlob& item, const std::shared_ptr<Bytes>& buffer) {
-  ByteView opened;
-  if (!crypto.open_in_place(item.sealed, opened)) return wrong_mac();
-  return expand(item, buffer);
+  return try_to(item.blob, [&]() -> Result<BlobPtr> {
+    ByteView opened;
+    if (!crypto.open_in_place(item.sealed, opened)) return wrong_mac();
+    return expand(item, buffer);
+  });
 }
 
 Result<BlobPtr> verified(Result<BlobPtr> opened, const Id& actual, const PackedBlob& blob) {
@@ -141,7 +153,9 @@ void BlobDecoder::decode(std::span<const SealedBlob> blobs, const std::shared_pt
   for (std::size_t i = 0; i < blobs.size(); ++i) {
     if (is_large(blobs[i].blob)) {
       group.pass_on(done);
-      Opening(*this, blobs[i], [i, done](Result<BlobPtr> blob) { done(i, std::move(blob)); }).finish(buffer);
+      Opening(*this, blobs[i], Opening::State::There, [i, done](Result<BlobPtr> blob) {
+        done(i, std::move(blob));
+      }).finish(buffer);
     } else {
       group.add(i, blobs[i], open(crypto_, blobs[i], buffer), done);
     }
@@ -164,6 +178,7 @@ class BlobDecoder::Opening::Copy {
 
   BlobPtr blob() const { return owned(bytes_); }
   std::size_t copied() const { return copied_; }
+  bool is_possible() const { return fits_ && !blocks_.refused(); }
   bool is_complete() const { return fits_ && copied_ == bytes_->size() && (!is_frame_ || blocks_.ended()); }
 
   // The first `opened` bytes are there.
@@ -189,57 +204,72 @@ class BlobDecoder::Opening::Copy {
   bool fits_ = true;
 };
 
-BlobDecoder::Opening::Opening(BlobDecoder& decoder, const SealedBlob& item, Done done)
-    : item_(item), done_(std::move(done)), visit_(decoder.desk_), opener_(decoder.crypto_, item.sealed) {
-  if (!visit_.is_alone()) return;
+BlobDecoder::Opening::Opening(BlobDecoder& decoder, const SealedBlob& item, State state, Done done)
+    : decoder_(decoder), item_(item), done_(std::move(done)), opener_(decoder.crypto_, item.sealed) {
+  if (state == State::There) {
+    visit_.emplace(decoder.desk_);
+  } else {
+    outsider_.emplace(decoder.desk_);
+  }
+  if (visit_ ? visit_->is_alone() : outsider_->is_alone()) let_follow();
+}
+
+BlobDecoder::Opening::~Opening() { end_following(); }
+
+void BlobDecoder::Opening::let_follow() {
   try {
-    copy_ = std::make_unique<Copy>(item.blob, opener_.plain());
-    auto trail = std::make_shared<TrailingHash>(decoder.desk_, to_hash(copy_->blob()));
-    decoder.pool_.submit([trail] { trail->follow(); });
-    trail_ = std::move(trail);
+    copy_ = std::make_unique<Copy>(item_.blob, opener_.plain());
+    const auto hashed = [packed = item_.blob, blob = copy_->blob(), done = done_](const Id& actual) {
+      done(verified(blob, actual, packed));
+    };
+    trail_ = std::make_shared<TrailingHash>(decoder_.pool_, copy_->blob()->bytes, hashed);
   } catch (const std::bad_alloc&) {
     copy_.reset();  // there may be enough for doing one thing after the other
   }
 }
 
-BlobDecoder::Opening::~Opening() {
+void BlobDecoder::Opening::end_following() noexcept {
   if (trail_) trail_->give_up();
-}
-
-HashDesk::Job BlobDecoder::Opening::to_hash(BlobPtr blob) const {
-  const ByteView content = blob->bytes;
-  return {content, [packed = item_.blob, blob = std::move(blob), done = done_](const Id& actual) {
-            done(verified(blob, actual, packed));
-          }};
+  trail_.reset();
+  copy_.reset();
 }
 
 void BlobDecoder::Opening::go_on(std::size_t arrived) {
-  if (!trail_) {
-    opener_.go_on(arrived);
-    return;
-  }
-  while (arrived_ < arrived) {
+  while (trail_ && arrived_ < arrived) {
     arrived_ = std::min(arrived_ + kStep, arrived);
     copy_->go_on(opener_.go_on(arrived_));
-    trail_->written(copy_->copied());
+    if (copy_->is_possible()) {
+      trail_->written(copy_->copied());
+    } else {
+      end_following();
+    }
   }
+  opener_.go_on(arrived);
+}
+
+// Null: it is told by those who follow.
+Result<BlobPtr> BlobDecoder::Opening::open_rest(const std::shared_ptr<Bytes>& buffer) {
+  go_on(item_.sealed.size());
+  if (!opener_.finish()) return wrong_mac();
+  if (trail_ && copy_->is_complete()) return trail_->complete() ? nullptr : copy_->blob();
+  end_following();  // and with it the copy
+  return expand(item_, buffer);
 }
 
 void BlobDecoder::Opening::finish(const std::shared_ptr<Bytes>& buffer) {
-  go_on(item_.sealed.size());
-  const bool right = opener_.finish();
-  if (trail_) {
-    const auto trail = std::exchange(trail_, nullptr);
-    if (right && copy_->is_complete()) {
-      if (auto job = trail->complete()) visit_.bring(std::move(*job));
-      return;
-    }
-    trail->give_up();
+  if (!visit_) visit_.emplace(decoder_.desk_);
+  outsider_.reset();
+  Result<BlobPtr> blob = try_to(item_.blob, [&] { return open_rest(buffer); });
+  if (blob.ok() && blob.value() == nullptr) {
+    trail_.reset();
+    return;
   }
-  if (!right) return done_(wrong_mac());
-  Result<BlobPtr> blob = expand(item_, buffer);
+  end_following();
   if (!blob.ok()) return done_(std::move(blob));
-  visit_.bring(to_hash(blob.take()));
+  const ByteView content = blob.value()->bytes;
+  visit_->bring({content, [packed = item_.blob, blob = blob.take(), done = done_](const Id& actual) {
+                   done(verified(blob, actual, packed));
+                 }});
 }
 
 }  // namespace restic::repo

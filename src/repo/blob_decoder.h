@@ -57,30 +57,35 @@ class BlobDecoder {
   HashDesk desk_;
 };
 
-// Decodes one large blob by itself, while it is still arriving or when it is there. Used by one thread, which
-// may give it up at any time. Where no other is being decoded, a second thread hashes what is in place.
+// Decodes one large blob by itself, while it is still arriving or when it is there. Used by one thread at a
+// time, which may give it up. Where no other is being decoded, the pool hashes what is in place already.
 class BlobDecoder::Opening {
  public:
+  enum class State { Arriving, There };
   // `item.sealed` is where the sealed blob is, or is going to be. `done` is called once, by finish() or
-  // later.
+  // later; it keeps the decoder alive and must not throw.
   using Done = std::function<void(Result<BlobPtr> blob)>;
-  Opening(BlobDecoder& decoder, const SealedBlob& item, Done done);
+  Opening(BlobDecoder& decoder, const SealedBlob& item, State state, Done done);
   ~Opening();
   Opening(const Opening&) = delete;
   Opening& operator=(const Opening&) = delete;
 
-  // The first `arrived` bytes are there.
+  // The first `arrived` bytes are there. Throws std::bad_alloc or Error{Io}.
   void go_on(std::size_t arrived);
   // All of it is there, in `buffer`, which may be given out. The last call.
   void finish(const std::shared_ptr<Bytes>& buffer);
 
  private:
   class Copy;
-  HashDesk::Job to_hash(BlobPtr blob) const;
+  void let_follow();
+  void end_following() noexcept;
+  Result<BlobPtr> open_rest(const std::shared_ptr<Bytes>& buffer);
 
+  BlobDecoder& decoder_;
   const SealedBlob item_;
   const Done done_;
-  HashDesk::Visit visit_;
+  std::optional<HashDesk::Visit> visit_;        // of one that is there
+  std::optional<HashDesk::Outsider> outsider_;  // for one that is arriving
   Crypto::Opener opener_;
   std::size_t arrived_ = 0;
   std::unique_ptr<Copy> copy_;           // with `trail_`, or neither

@@ -31,9 +31,9 @@ struct RawKey {
 };
 using SecretKey = Secret<RawKey>;
 
-// Seals and opens with one key. Thread-safe: each thread has its own cipher contexts. The key itself lies in
-// locked, dump-excluded memory and is wiped by the destructor; the contexts keep a key schedule until their
-// thread ends.
+// Seals and opens with one key. Thread-safe: each thread and each Opener has its own cipher contexts. The key
+// itself lies in locked, dump-excluded memory and is wiped by the destructor; the contexts keep a key
+// schedule until their thread ends.
 class Crypto {
  public:
   // Throws Error{Damaged} when the key is not valid. The caller wipes `key`.

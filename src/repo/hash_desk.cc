@@ -18,7 +18,7 @@ constexpr std::size_t kMostJobs = 4;
 
 HashDesk::Visit::Visit(HashDesk& desk) : desk_(desk) {
   const std::lock_guard lock(desk_.mutex_);
-  alone_ = desk_.coming_ == 0 && desk_.hashing_ == 0;
+  alone_ = desk_.nobody_is_about();
   ++desk_.coming_;
 }
 
@@ -31,14 +31,15 @@ void HashDesk::Visit::bring(Job job) {
   desk_.arrive(std::move(job));
 }
 
-HashDesk::Outside::Outside(HashDesk& desk) : desk_(desk) {
+HashDesk::Outsider::Outsider(HashDesk& desk) : desk_(desk) {
   const std::lock_guard lock(desk_.mutex_);
-  ++desk_.hashing_;
+  alone_ = desk_.nobody_is_about();
+  ++desk_.outside_;
 }
 
-HashDesk::Outside::~Outside() {
+HashDesk::Outsider::~Outsider() {
   const std::lock_guard lock(desk_.mutex_);
-  --desk_.hashing_;
+  --desk_.outside_;
 }
 
 // The last job's `done` may be what somebody waits for who takes the desk away: nothing here is touched after

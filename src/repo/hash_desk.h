@@ -32,7 +32,7 @@ class HashDesk {
     Visit(const Visit&) = delete;
     Visit& operator=(const Visit&) = delete;
 
-    // Nobody else was coming or hashing when this visit was announced: other processors may be idle.
+    // Nobody else was about when this visit was announced: other processors may be idle.
     bool is_alone() const { return alone_; }
 
     // Ends the visit, once: hashes the job and what others have left, or leaves it to them.
@@ -44,27 +44,30 @@ class HashDesk {
     bool alone_ = false;
   };
 
-  // Somebody hashes what would have been brought here, but not here. Counts as hashing for as long as it
-  // lives.
-  class Outside {
+  // Somebody who is going to come but cannot say when: nobody leaves work for him.
+  class Outsider {
    public:
-    explicit Outside(HashDesk& desk);
-    ~Outside();
-    Outside(const Outside&) = delete;
-    Outside& operator=(const Outside&) = delete;
+    explicit Outsider(HashDesk& desk);
+    ~Outsider();
+    Outsider(const Outsider&) = delete;
+    Outsider& operator=(const Outsider&) = delete;
+    bool is_alone() const { return alone_; }  // as a visitor
 
    private:
     HashDesk& desk_;
+    bool alone_ = false;
   };
 
  private:
   void arrive(std::optional<Job> job);
   void hash(std::optional<Job> first, std::optional<Job> second);
+  bool nobody_is_about() const { return coming_ == 0 && outside_ == 0 && hashing_ == 0; }
 
   const bool two_at_once_ = Sha256Lanes::available();
   std::mutex mutex_;
-  std::size_t coming_ = 0;          // guarded by mutex_, like the rest
-  std::size_t hashing_ = 0;         // threads, those outside included
+  std::size_t coming_ = 0;  // guarded by mutex_, like the rest
+  std::size_t outside_ = 0;
+  std::size_t hashing_ = 0;         // threads
   std::size_t with_free_lane_ = 0;  // threads that hash one alone and look here soon
   std::optional<Job> left_;
 };

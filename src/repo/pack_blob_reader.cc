@@ -84,10 +84,9 @@ struct PackBlobReader::Landing {
   std::shared_ptr<Bytes> bytes;
 };
 
-// One large blob that is opened while it arrives. The landing is there from the first of its bytes on.
+// One large blob that is opened while it arrives. The landing is there from the beginning on.
 struct PackBlobReader::Arrival {
   std::span<std::uint8_t> place;
-  std::size_t arrived = 0;
   std::shared_ptr<Landing> landing;
   std::optional<BlobDecoder::Opening> opening;
 };
@@ -241,23 +240,27 @@ RangeLoadPtr PackBlobReader::make_load(const Id& pack, transport::ByteRange rang
 // For a blob that is a range of its own, where the thread that reads may compute.
 void PackBlobReader::open_while_it_arrives(RangeLoad& load, const std::shared_ptr<const Cargo>& cargo) {
   const auto arrival = std::make_shared<Arrival>();
-  load.arriving = [this, arrival, cargo](std::span<std::uint8_t> all, std::size_t arrived) {
-    if (arrived <= arrival->arrived || all.data() != arrival->place.data()) {  // it begins, perhaps once more
-      arrival->opening.reset();
-      arrival->landing = std::make_shared<Landing>(gate_);
-      arrival->place = all;
-      if (!arrival->landing->pass) return;
-      arrival->opening.emplace(decoder_, SealedBlob{cargo->items.front().place.blob, all},
-                               [this, cargo, landing = arrival->landing](Result<BlobPtr> blob) {
-                                 decoded(*cargo, 0, std::move(blob));
-                               });
+  // Nothing of this reader is touched but by those who found the gate open, as the landing did.
+  load.arriving = [this, arrival, cargo, gate = gate_](std::span<std::uint8_t> all, std::size_t arrived) {
+    if (arrived != 0) {
+      if (arrival->opening) arrival->opening->go_on(arrived);
+      return;
     }
-    arrival->arrived = arrived;
-    if (arrival->opening) arrival->opening->go_on(arrived);
+    arrival->opening.reset();
+    arrival->landing.reset();
+    arrival->place = all;
+    if (all.empty()) return;
+    arrival->landing = std::make_shared<Landing>(gate);
+    if (!arrival->landing->pass) return;
+    arrival->opening.emplace(decoder_, SealedBlob{cargo->items.front().place.blob, all},
+                             BlobDecoder::Opening::State::Arriving,
+                             [this, cargo, landing = arrival->landing](Result<BlobPtr> blob) {
+                               decoded(*cargo, 0, std::move(blob));
+                             });
   };
   load.arrived = [this, arrival, cargo, begin = load.range.offset](Result<Bytes> bytes, MemoryHold hold) {
     const std::shared_ptr<Landing> landing = std::move(arrival->landing);
-    if (bytes.ok() && arrival->opening) {
+    if (bytes.ok() && arrival->opening && bytes.value().data() == arrival->place.data()) {
       landing->hold = std::move(hold);
       landing->bytes = std::make_shared<Bytes>(bytes.take());
       arrival->opening->finish(landing->bytes);

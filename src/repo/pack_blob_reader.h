@@ -51,7 +51,7 @@ class PackBlobReader : public BlobReader {
   // All references must outlive the reader.
   PackBlobReader(transport::Backend& backend, const Crypto& crypto, CpuPool& pool, Log& log,
                  IndexSource source, const BlobReaderOptions& options);
-  // As stop(); waits for decoding and a refresh under way, not for loads.
+  // As stop(); waits for decoding and a refresh under way, not for loads but those decoded as they arrive.
   ~PackBlobReader() override;
   // Fails every slot that is not ready, and all that are asked for later, with Cancelled. Does not block.
   void stop();

@@ -117,13 +117,7 @@ void RangeLoader::start(const RangeLoadPtr& load) {
     arrived(std::move(bytes), std::move(hold));
   };
   if (!load->arriving) return backend_.load_range(pack, load->range, load->urgency, std::move(done));
-  backend_.load_range_arriving(
-      pack, load->range, load->urgency,
-      [gate = gate_, load](std::span<std::uint8_t> all, std::size_t arrived) {
-        const GatePass pass(gate);
-        if (pass) load->arriving(all, arrived);
-      },
-      std::move(done));
+  backend_.load_range_arriving(pack, load->range, load->urgency, load->arriving, std::move(done));
 }
 
 void RangeLoader::finished(std::uint64_t memory, bool ahead) {

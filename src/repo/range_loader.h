@@ -29,7 +29,7 @@ struct RangeLoad {
   transport::Urgency urgency = transport::Urgency::Demand;
   bool started = false;            // the loader's own
   RangeArrived arrived;            // called once on a thread of the backend's; must not block or throw
-  transport::OnArriving arriving;  // may be null; on the same thread before, and may throw Error
+  transport::OnArriving arriving;  // may be null; called before, also when the loader is gone
 };
 using RangeLoadPtr = std::shared_ptr<RangeLoad>;
 

@@ -2,67 +2,85 @@
 #include "repo/trailing_hash.h"
 
 #include <algorithm>
+#include <chrono>
 #include <new>
+#include <thread>
 #include <utility>
 
 namespace restic::repo {
+namespace {
 
-void TrailingHash::follow() {
-  std::optional<IdHasher> hasher;
-  try {
-    hasher.emplace();
-    hasher->start();
-  } catch (const std::bad_alloc&) {
-    return;  // as one who has not come
-  }
-  Follower expected = Follower::Awaited;
-  if (!follower_.compare_exchange_strong(expected, Follower::Come)) return;
-  // In the reverse order: the desk is left before the job goes, which keeps it.
-  const HashDesk::Job job = *std::exchange(job_, std::nullopt);
-  std::optional<HashDesk::Outside> outside(desk_);
-  const bool complete = hash(job.content, *hasher);
-  outside.reset();
-  if (complete) job.done(hasher->finish());
+// Waking a thread of the pool takes about as long.
+constexpr std::chrono::microseconds kPatience{100};
+
+}  // namespace
+
+TrailingHash::TrailingHash(CpuPool& pool, ByteView content, Done done)
+    : pool_(pool), content_(content), done_(std::move(done)) {
+  hasher_.start();
 }
 
-// False: the writer gave up.
-bool TrailingHash::hash(ByteView content, IdHasher& hasher) const {
-  std::size_t hashed = 0;
-  while (hashed < content.size()) {
-    written_.wait(hashed, std::memory_order_acquire);
-    const std::size_t written = written_.load(std::memory_order_acquire);
-    if (written == kGivenUp) return false;
-    hasher.add(content.subspan(hashed, written - hashed));
-    hashed = written;
+void TrailingHash::written(std::size_t bytes) noexcept {
+  written_.store(std::min(bytes, content_.size() - 1), std::memory_order_release);
+  const std::lock_guard lock(mutex_);
+  if (at_work_ || hashed_ == written_) return;
+  try {
+    pool_.submit([self = shared_from_this()] { self->follow(); });
+    at_work_ = true;
+  } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): then the writer hashes in the end
   }
+}
+
+bool TrailingHash::complete() {
+  Done done;
+  {
+    const std::lock_guard lock(mutex_);
+    if (at_work_) {
+      written_.store(content_.size(), std::memory_order_release);
+      return true;
+    }
+    done = std::exchange(done_, nullptr);
+  }
+  if (hashed_ == 0) return false;
+  hasher_.add(content_.subspan(hashed_));
+  done(hasher_.finish());
   return true;
 }
 
-void TrailingHash::written(std::size_t bytes) noexcept { publish(std::min(bytes, size_ - 1)); }
-
-std::optional<HashDesk::Job> TrailingHash::complete() {
-  if (nobody_came()) return std::exchange(job_, std::nullopt);
-  publish(size_);
-  return std::nullopt;
-}
-
 void TrailingHash::give_up() noexcept {
-  if (nobody_came()) {
-    job_.reset();
-  } else {
-    publish(kGivenUp);
+  given_up_ = true;
+  Done forgotten;
+  const std::lock_guard lock(mutex_);
+  if (!at_work_) forgotten.swap(done_);
+}
+
+void TrailingHash::follow() noexcept {
+  Done done;
+  for (bool leaves = false; !leaves;) {
+    hash_what_is_there();
+    const std::lock_guard lock(mutex_);
+    const bool complete = hashed_ == content_.size();
+    leaves = complete || given_up_ || hashed_ == written_.load(std::memory_order_acquire);
+    if (complete || given_up_) done.swap(done_);
+    if (leaves) at_work_ = false;
   }
+  if (done && !given_up_) done(hasher_.finish());
 }
 
-// Whoever comes now is late.
-bool TrailingHash::nobody_came() noexcept {
-  Follower expected = Follower::Awaited;
-  return follower_.compare_exchange_strong(expected, Follower::Late);
-}
-
-void TrailingHash::publish(std::size_t bytes) noexcept {
-  written_.store(bytes, std::memory_order_release);
-  written_.notify_one();
+// Returns when there is nothing more for a while.
+void TrailingHash::hash_what_is_there() {
+  auto since = std::chrono::steady_clock::now();
+  while (hashed_ < content_.size() && !given_up_) {
+    const std::size_t written = written_.load(std::memory_order_acquire);
+    if (written == hashed_) {
+      if (std::chrono::steady_clock::now() - since > kPatience) return;
+      std::this_thread::yield();
+      continue;
+    }
+    hasher_.add(content_.subspan(hashed_, written - hashed_));
+    hashed_ = written;
+    since = std::chrono::steady_clock::now();
+  }
 }
 
 }  // namespace restic::repo

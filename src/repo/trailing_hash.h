@@ -4,48 +4,52 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
 #include <optional>
-#include <utility>
 
-#include "repo/hash_desk.h"
+#include "base/bytes.h"
+#include "repo/cpu_pool.h"
+#include "repo/id.h"
 
 namespace restic::repo {
 
-// Hashes content that another thread is still writing, so that it is hashed soon after it is there. One
-// thread writes, and one may follow; if that one does not come before everything is written, the job goes
-// back to the writer. What the writer may still take back can be hashed, but nobody is told of it.
-class TrailingHash {
+// Hashes content on the pool while one thread is still writing it, so that it is hashed soon after it is
+// there. The pool's threads come when there is something to hash, and leave when nothing comes for a while:
+// they do not wait for the writer's disk. What the writer may still take back can be hashed, but nobody is
+// told of it.
+class TrailingHash : public std::enable_shared_from_this<TrailingHash> {
  public:
-  // There is something to hash, and the job's `done` keeps the desk alive.
-  TrailingHash(HashDesk& desk, HashDesk::Job job)
-      : desk_(desk), size_(job.content.size()), job_(std::move(job)) {}
+  // `content` is not empty. `done` is told by one thread or another, once, and must not throw. Make it
+  // shared.
+  using Done = std::function<void(const Id& id)>;
+  TrailingHash(CpuPool& pool, ByteView content, Done done);
   TrailingHash(const TrailingHash&) = delete;
   TrailingHash& operator=(const TrailingHash&) = delete;
 
-  // The follower's call: hashes until everything is written and tells the job; or until the writer gives up.
-  // Waits for the writer only, which computes.
-  void follow();
-
   // The writer's calls. The first `bytes` of the content are in place; the last of it is left to complete().
   void written(std::size_t bytes) noexcept;
-  // Everything is in place, and right. Returns the job if nobody follows.
-  std::optional<HashDesk::Job> complete();
+  // Everything is in place, and right: `done` is told, here or soon on the pool. False: nothing was hashed so
+  // far; then it is left to the caller, and `done` is forgotten.
+  [[nodiscard]] bool complete();
   // The content will not be: nobody is told.
   void give_up() noexcept;
 
  private:
-  enum class Follower { Awaited, Come, Late };
-  static constexpr std::size_t kGivenUp = SIZE_MAX;
+  void follow() noexcept;
+  void hash_what_is_there();
 
-  bool hash(ByteView content, IdHasher& hasher) const;
-  bool nobody_came() noexcept;
-  void publish(std::size_t bytes) noexcept;
-
-  HashDesk& desk_;
-  const std::size_t size_;
-  std::optional<HashDesk::Job> job_;  // the follower's when he has come, else the writer's
-  std::atomic<Follower> follower_{Follower::Awaited};
+  CpuPool& pool_;
+  const ByteView content_;
   std::atomic<std::size_t> written_{0};
+  std::atomic<bool> given_up_{false};
+
+  std::mutex mutex_;
+  bool at_work_ = false;    // guarded by mutex_: a thread of the pool is on its way or hashing
+  Done done_;               // guarded by mutex_; null: told, forgotten or given up
+  IdHasher hasher_;         // of whoever is at work, else of the writer
+  std::size_t hashed_ = 0;  // the same
 };
 
 }  // namespace restic::repo

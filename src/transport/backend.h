@@ -42,8 +42,9 @@ struct ByteRange {
 enum class Urgency { Demand, Ahead };
 
 using LoadDone = std::function<void(Result<Bytes>)>;
-// Told while a range is read: `all` is where it is going to be, its first `arrived` bytes are there and may
-// be changed already. What is read again begins anew, perhaps elsewhere.
+// Told while a range is read: `all` is where it is going to be, and its first `arrived` bytes are there and
+// may be changed already. An attempt begins with 0 bytes; one that fails ends with `all` empty, and its bytes
+// are not touched any more.
 using OnArriving = std::function<void(std::span<std::uint8_t> all, std::size_t arrived)>;
 using ListDone = std::function<void(Result<std::vector<FileInfo>>)>;
 using StatusDone = std::function<void(Status)>;
@@ -64,8 +65,8 @@ class Backend {
   virtual void load(const FileName& file, std::uint64_t limit, Urgency urgency, LoadDone done) = 0;
   // Exactly `range`: a file that ends before it is Damaged.
   virtual void load_range(const FileName& file, ByteRange range, Urgency urgency, LoadDone done) = 0;
-  // The same for somebody who works on the bytes while they come. `arriving` is called on the thread that is
-  // going to call `done`, if that is one that computes (lends_threads()), else not at all.
+  // The same for somebody who works on the bytes while they come. `arriving` is called on the threads that
+  // lends_threads() speaks of, and not at all where there are none; what it throws fails the attempt.
   virtual void load_range_arriving(const FileName& file, ByteRange range, Urgency urgency,
                                    OnArriving /*arriving*/, LoadDone done) {
     load_range(file, range, urgency, std::move(done));

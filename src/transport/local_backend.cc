@@ -100,7 +100,12 @@ void LocalBackend::load_range_arriving(const FileName& file, ByteRange range, Ur
                                        OnArriving arriving, LoadDone done) {
   run<Bytes>(urgency, std::move(done), [this, file, range, arriving = std::move(arriving)] {
     throw_if(range_problem(file, range));
-    return read_file_range(path_for(file), range, arriving);
+    try {
+      return read_file_range(path_for(file), range, arriving);
+    } catch (...) {
+      if (arriving) arriving({}, 0);
+      throw;
+    }
   });
 }
 

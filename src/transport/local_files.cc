@@ -42,6 +42,7 @@ Bytes read_exactly(const OpenFile& file, const std::string& path, ByteRange rang
                    const OnArriving& arriving = nullptr) {
   Bytes bytes(static_cast<std::size_t>(range.length));
   std::size_t done = 0;
+  if (arriving) arriving(bytes, 0);
   while (done < bytes.size()) {
     const std::size_t wanted = arriving ? std::min(kPart, bytes.size() - done) : bytes.size() - done;
     const ssize_t got =

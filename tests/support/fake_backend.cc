@@ -146,10 +146,12 @@ void FakeBackend::load_range_arriving(const FileName& file, ByteRange range, Urg
         Result<Bytes> result = read(file, fault, cut);
         if (!result.ok() || !arriving) return result;
         Bytes bytes = result.take();
+        arriving(bytes, 0);
         for (std::size_t arrived = 0; arrived < bytes.size();) {
           arrived = std::min(arrived + kPart, bytes.size());
           arriving(bytes, arrived);
         }
+        if (fault.fail_after) arriving({}, 0);
         return Result<Bytes>(std::move(bytes));
       },
       std::move(done));

@@ -4,11 +4,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <condition_variable>
 #include <future>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "repo/compression.h"
@@ -113,7 +115,7 @@ TEST_F(BlobDecoderTest, OpensALargeBlobWhileItArrives) {
         std::promise<Result<BlobPtr>> told;
         auto result = told.get_future();
         {
-          BlobDecoder::Opening opening(decoder_, {blobs_[0], *buffer_},
+          BlobDecoder::Opening opening(decoder_, {blobs_[0], *buffer_}, BlobDecoder::Opening::State::Arriving,
                                        [&](Result<BlobPtr> blob) { told.set_value(std::move(blob)); });
           for (std::size_t arrived = 0; arrived < whole.size();) {
             const std::size_t next = std::min(arrived + step, whole.size());
@@ -134,10 +136,54 @@ TEST_F(BlobDecoderTest, AnOpeningThatIsGivenUpTellsNobody) {
   for (int round = 0; round < 50; ++round) {
     forget();
     add(test::numbered_content(1, 300'000), true);
-    BlobDecoder::Opening opening(decoder_, {blobs_[0], *buffer_},
+    BlobDecoder::Opening opening(decoder_, {blobs_[0], *buffer_}, BlobDecoder::Opening::State::Arriving,
                                  [](const Result<BlobPtr>&) { ADD_FAILURE() << "told"; });
     if (round % 2 == 0) opening.go_on(200'000);
     if (round % 4 == 0) opening.go_on(buffer_->size());
+  }
+}
+
+TEST_F(BlobDecoderTest, ABlobThatComesAloneIsHashedByAnotherThreadWhileItIsOpened) {
+  const Bytes content = test::numbered_content(1, 3'000'000);
+  bool by_another = false;
+  for (int round = 0; round < 200 && !by_another; ++round) {  // the pool may be late
+    forget();
+    add(content, true);
+    std::promise<std::thread::id> told;
+    {
+      BlobDecoder::Opening opening(
+          decoder_, {blobs_[0], *buffer_}, BlobDecoder::Opening::State::Arriving,
+          [&](const Result<BlobPtr>&) { told.set_value(std::this_thread::get_id()); });
+      opening.go_on(buffer_->size() - 1);
+      opening.finish(buffer_);
+    }
+    by_another = told.get_future().get() != std::this_thread::get_id();
+  }
+  EXPECT_TRUE(by_another);
+}
+
+TEST_F(BlobDecoderTest, OneOfTwoThatArriveAtOnceIsFollowedAndBothAreRight) {
+  const Bytes first = test::numbered_content(1, 700'000);
+  const Bytes second = test::numbered_content(2, 500'000);
+  for (int round = 0; round < 20; ++round) {
+    forget();
+    add(first, true);
+    add(second, round % 2 == 0);
+    std::array<std::promise<Result<BlobPtr>>, 2> told;
+    std::array<std::future<Result<BlobPtr>>, 2> results{told[0].get_future(), told[1].get_future()};
+    const auto open = [&](std::size_t which) {
+      const std::span sealed = std::span(*buffer_).subspan(blobs_[which].offset, blobs_[which].length);
+      BlobDecoder::Opening opening(
+          decoder_, {blobs_[which], sealed}, BlobDecoder::Opening::State::Arriving,
+          [&, which](Result<BlobPtr> blob) { told[which].set_value(std::move(blob)); });
+      for (std::size_t at = 0; at < sealed.size(); at += 100'000) opening.go_on(std::min(at, sealed.size()));
+      opening.finish(buffer_);
+    };
+    std::thread other([&] { open(1); });
+    open(0);
+    other.join();
+    EXPECT_TRUE(std::ranges::equal(results[0].get().value()->bytes, first));
+    EXPECT_TRUE(std::ranges::equal(results[1].get().value()->bytes, second));
   }
 }
 

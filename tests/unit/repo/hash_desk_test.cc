@@ -78,8 +78,18 @@ TEST(HashDesk, AVisitorKnowsWhetherOthersAreThere) {
   HashDesk::Visit(desk).bring(
       {order.content, [&](const Id&) { alone_while_it_is_told = HashDesk::Visit(desk).is_alone(); }});
   EXPECT_TRUE(alone_while_it_is_told);
-  const HashDesk::Outside outside(desk);
+  const HashDesk::Outsider outsider(desk);
+  EXPECT_TRUE(outsider.is_alone());
   EXPECT_FALSE(HashDesk::Visit(desk).is_alone());
+  EXPECT_FALSE(HashDesk::Outsider(desk).is_alone());
+}
+
+TEST(HashDesk, NobodyLeavesWorkForOneWhoCannotSayWhenHeComes) {
+  HashDesk desk;
+  const HashDesk::Outsider outsider(desk);
+  Order order(300'000, 1);
+  HashDesk::Visit(desk).bring(order.job());
+  EXPECT_TRUE(order.is_right());
 }
 
 TEST(HashDesk, HoldsOneJobOnlyForThoseToCome) {

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "support/blob_reader_test.h"
+#include "transport/retry_backend.h"
 
 namespace restic::repo {
 namespace {
@@ -106,6 +107,30 @@ TEST_F(PackBlobReaderTest, WhatIsDamagedOrCutOffWhileItArrivesIsReadAgain) {
   const Error error = load_error(key);
   EXPECT_EQ(error.code(), Errc::Damaged);
   EXPECT_THAT(error.what(), testing::HasSubstr("its MAC is wrong"));
+}
+
+TEST_F(PackBlobReaderTest, AnAttemptThatFailedWhileItArrivedIsForgottenBeforeTheNext) {
+  struct Lending : test::FakeBackend {
+    bool lends_threads() const override { return true; }
+  };
+  auto fake = std::make_unique<Lending>();
+  Lending& backend = *fake;
+  test::PackMaker packs(backend, crypto_);
+  const BlobKey key = packs.add_numbered(1, 700 * kKiB, true);
+  packs.close();
+  transport::RetryPolicy policy;
+  policy.first_wait = std::chrono::milliseconds(1);
+  transport::RetryBackend retrying(std::move(fake), policy, transport::make_timer(), log_);
+  const auto index = packs.index(pool_);
+  PackBlobReader reader(retrying, crypto_, pool_, log_, {[&] { return index; }, [] {}}, {});
+  std::atomic<int> calls{0};
+  backend.set_hook([&](const Call&) {
+    return ++calls > 3 ? Fault{}
+                       : Fault{.fail = {}, .fail_after = Error(Errc::Timeout, "away"), .truncate = {}};
+  });
+  expect_content(reader.load(key), 1, 700 * kKiB);
+  EXPECT_EQ(calls, 4);
+  EXPECT_EQ(reader.stats().decoded_bytes, 700 * kKiB);
 }
 
 TEST_F(PackBlobReaderTest, StopsWhileBlobsArrive) {

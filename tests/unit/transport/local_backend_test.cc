@@ -72,10 +72,29 @@ TEST_F(LocalBackendTest, TellsOfBytesWhileTheyArriveAndKeepsWhatWasMadeOfThem) {
     backend_.load_range_arriving(pack_, {10, size - 20}, Urgency::Demand, arriving, std::move(done));
   });
   EXPECT_TRUE(right);
-  EXPECT_GT(steps.size(), 2U);
+  EXPECT_GT(steps.size(), 3U);
+  EXPECT_EQ(steps.front(), 0U);
   EXPECT_TRUE(std::ranges::is_sorted(steps));
   EXPECT_EQ(steps.back(), size - 20);
   EXPECT_TRUE(std::ranges::equal(loaded, expected, [](auto a, auto b) { return (a ^ 1U) == b; }));
+}
+
+TEST_F(LocalBackendTest, SaysSoWhenNothingMoreArrives) {
+  save(backend_, pack_, bytes(1000));
+  for (const bool throws : {false, true}) {
+    std::vector<std::size_t> sizes;
+    EXPECT_THROW(await<Bytes>([&](LoadDone done) {
+                   const auto arriving = [&](std::span<std::uint8_t> all, std::size_t arrived) {
+                     sizes.push_back(all.size());
+                     if (throws && arrived > 0) throw Error(Errc::Io, "thrown");
+                   };
+                   backend_.load_range_arriving(pack_, {10, throws ? 500U : 5000U}, Urgency::Demand, arriving,
+                                                std::move(done));
+                 }),
+                 Error);
+    ASSERT_FALSE(sizes.empty());
+    EXPECT_EQ(sizes.back(), 0U);
+  }
 }
 
 TEST_F(LocalBackendTest, SharesWithTheGroupWhenTheConfigIsShared) {

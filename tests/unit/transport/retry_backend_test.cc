@@ -148,7 +148,7 @@ TEST_F(RetryBackendTest, TellsOfArrivingBytesAtEachTry) {
   });
   EXPECT_EQ(loaded.size(), 2 * FakeBackend::kPart);
   constexpr std::size_t kPart = FakeBackend::kPart;
-  EXPECT_EQ(told, (std::vector<std::size_t>{kPart, 2 * kPart, kPart, 2 * kPart}));
+  EXPECT_EQ(told, (std::vector<std::size_t>{0, kPart, 2 * kPart, 0, 0, kPart, 2 * kPart}));
 }
 
 TEST_F(RetryBackendTest, ARemoveWhoseAnswerWasLostHasSucceeded) {
