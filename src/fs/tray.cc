@@ -180,7 +180,7 @@ void Tray::sync_files() {
 void Tray::remember_sync_failure() noexcept {
   try {
     change_state(state_, kSyncFailed);
-  } catch (const Error&) {  // NOLINT(bugprone-empty-catch): a disk that fails takes no names either
+  } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): a disk that fails takes no names either
   }
 }
 

@@ -247,12 +247,11 @@ void BlobDecoder::Opening::go_on(std::size_t arrived) {
   opener_.go_on(arrived);
 }
 
-// Null: it is told by those who follow.
 Result<BlobPtr> BlobDecoder::Opening::open_rest(const std::shared_ptr<Bytes>& buffer) {
   go_on(item_.sealed.size());
   if (!opener_.finish()) return wrong_mac();
-  if (trail_ && copy_->is_complete()) return trail_->complete() ? nullptr : copy_->blob();
-  end_following();  // and with it the copy
+  if (trail_ && copy_->is_complete()) return copy_->blob();
+  end_following();
   return expand(item_, buffer);
 }
 
@@ -260,12 +259,12 @@ void BlobDecoder::Opening::finish(const std::shared_ptr<Bytes>& buffer) {
   if (!visit_) visit_.emplace(decoder_.desk_);
   outsider_.reset();
   Result<BlobPtr> blob = try_to(item_.blob, [&] { return open_rest(buffer); });
-  if (blob.ok() && blob.value() == nullptr) {
-    trail_.reset();
-    return;
+  if (!blob.ok()) {
+    end_following();
+    return done_(std::move(blob));
   }
-  end_following();
-  if (!blob.ok()) return done_(std::move(blob));
+  // Who still follows has hashed some of it, or has not come.
+  if (trail_ && std::exchange(trail_, nullptr)->complete()) return;
   const ByteView content = blob.value()->bytes;
   visit_->bring({content, [packed = item_.blob, blob = blob.take(), done = done_](const Id& actual) {
                    done(verified(blob, actual, packed));

@@ -33,7 +33,7 @@ using SecretKey = Secret<RawKey>;
 
 // Seals and opens with one key. Thread-safe: each thread and each Opener has its own cipher contexts. The key
 // itself lies in locked, dump-excluded memory and is wiped by the destructor; the contexts keep a key
-// schedule until their thread ends.
+// schedule until their thread or Opener ends.
 class Crypto {
  public:
   // Throws Error{Damaged} when the key is not valid. The caller wipes `key`.

@@ -23,10 +23,10 @@ TrailingHash::TrailingHash(CpuPool& pool, ByteView content, Done done)
 void TrailingHash::written(std::size_t bytes) noexcept {
   written_.store(std::min(bytes, content_.size() - 1), std::memory_order_release);
   const std::lock_guard lock(mutex_);
-  if (at_work_ || hashed_ == written_) return;
+  if (follower_ != Follower::Away || hashed_ == written_) return;
   try {
     pool_.submit([self = shared_from_this()] { self->follow(); });
-    at_work_ = true;
+    follower_ = Follower::Called;
   } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): then the writer hashes in the end
   }
 }
@@ -35,11 +35,11 @@ bool TrailingHash::complete() {
   Done done;
   {
     const std::lock_guard lock(mutex_);
-    if (at_work_) {
+    if (follower_ == Follower::AtWork) {
       written_.store(content_.size(), std::memory_order_release);
       return true;
     }
-    done = std::exchange(done_, nullptr);
+    done.swap(done_);
   }
   if (hashed_ == 0) return false;
   hasher_.add(content_.subspan(hashed_));
@@ -51,20 +51,27 @@ void TrailingHash::give_up() noexcept {
   given_up_ = true;
   Done forgotten;
   const std::lock_guard lock(mutex_);
-  if (!at_work_) forgotten.swap(done_);
+  if (follower_ != Follower::AtWork) forgotten.swap(done_);
 }
 
 void TrailingHash::follow() noexcept {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!done_) return;  // called in vain
+    follower_ = Follower::AtWork;
+  }
   Done done;
+  bool complete = false;
   for (bool leaves = false; !leaves;) {
     hash_what_is_there();
     const std::lock_guard lock(mutex_);
-    const bool complete = hashed_ == content_.size();
-    leaves = complete || given_up_ || hashed_ == written_.load(std::memory_order_acquire);
-    if (complete || given_up_) done.swap(done_);
-    if (leaves) at_work_ = false;
+    const bool given_up = given_up_;
+    complete = hashed_ == content_.size();
+    leaves = complete || given_up || hashed_ == written_.load(std::memory_order_acquire);
+    if (complete || given_up) done.swap(done_);
+    if (leaves) follower_ = Follower::Away;
   }
-  if (done && !given_up_) done(hasher_.finish());
+  if (complete) done(hasher_.finish());
 }
 
 // Returns when there is nothing more for a while.

@@ -3,11 +3,9 @@
 
 #include <atomic>
 #include <cstddef>
-#include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
-#include <optional>
 
 #include "base/bytes.h"
 #include "repo/cpu_pool.h"
@@ -30,13 +28,15 @@ class TrailingHash : public std::enable_shared_from_this<TrailingHash> {
 
   // The writer's calls. The first `bytes` of the content are in place; the last of it is left to complete().
   void written(std::size_t bytes) noexcept;
-  // Everything is in place, and right: `done` is told, here or soon on the pool. False: nothing was hashed so
-  // far; then it is left to the caller, and `done` is forgotten.
+  // Everything is in place, and right: `done` is told, here or by the pool's thread that is at work. False:
+  // nothing was hashed so far; then it is left to the caller, and `done` is forgotten.
   [[nodiscard]] bool complete();
   // The content will not be: nobody is told.
   void give_up() noexcept;
 
  private:
+  enum class Follower { Away, Called, AtWork };
+
   void follow() noexcept;
   void hash_what_is_there();
 
@@ -46,10 +46,10 @@ class TrailingHash : public std::enable_shared_from_this<TrailingHash> {
   std::atomic<bool> given_up_{false};
 
   std::mutex mutex_;
-  bool at_work_ = false;    // guarded by mutex_: a thread of the pool is on its way or hashing
-  Done done_;               // guarded by mutex_; null: told, forgotten or given up
-  IdHasher hasher_;         // of whoever is at work, else of the writer
-  std::size_t hashed_ = 0;  // the same
+  Follower follower_ = Follower::Away;  // guarded by mutex_
+  Done done_;                           // guarded by mutex_; null: told, forgotten or given up
+  IdHasher hasher_;                     // of a follower at work, else of the writer
+  std::size_t hashed_ = 0;              // the same
 };
 
 }  // namespace restic::repo

@@ -140,9 +140,10 @@ void FakeBackend::load_range_arriving(const FileName& file, ByteRange range, Urg
     const auto from = content.begin() + static_cast<std::ptrdiff_t>(range.offset);
     return Bytes(from, from + static_cast<std::ptrdiff_t>(range.length));
   };
+  if (!lends_threads()) arriving = nullptr;
   run<Bytes>(
-      {Call::Kind::LoadRange, file, range, urgency},
-      [this, file, cut, arriving = lends_threads() ? std::move(arriving) : nullptr](const Fault& fault) {
+      {Call::Kind::LoadRange, file, range, urgency, arriving != nullptr},
+      [this, file, cut, arriving](const Fault& fault) {
         Result<Bytes> result = read(file, fault, cut);
         if (!result.ok() || !arriving) return result;
         Bytes bytes = result.take();

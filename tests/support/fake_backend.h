@@ -26,6 +26,7 @@ struct Call {
   transport::ByteRange
       range;  // LoadRange: as asked; Load: length is the limit; Save: length is the content's
   transport::Urgency urgency;
+  bool arriving = false;  // somebody works on the bytes while they come
 };
 
 // What happens to one call. The default lets it succeed at once.

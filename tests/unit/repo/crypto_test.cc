@@ -107,7 +107,7 @@ TEST(Crypto, WhatArrivesIsVerifiedLikeEverythingElse) {
     Bytes cut(sealed.begin(), sealed.begin() + static_cast<std::ptrdiff_t>(size));
     EXPECT_FALSE(Crypto::Opener(crypto, cut).finish()) << size << " bytes";
   }
-  Bytes zeros(100);
+  Bytes zeros(100, 0);
   EXPECT_FALSE(Crypto::Opener(crypto, zeros).finish());
 }
 

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <future>
 #include <thread>
+#include <tuple>
 
 #include "support/blob_reader_test.h"
 #include "transport/retry_backend.h"
@@ -83,7 +84,23 @@ TEST_F(PackBlobReaderTest, OpensWhatIsWaitedForWhileItArrives) {
       expect_content(reader_->load(key), number + (compressed ? 10 : 0), 700 * kKiB);
       EXPECT_EQ(reader_->stats().decoded_bytes, 700 * kKiB);
       EXPECT_EQ(reader_->stats().fetched_bytes, packs_.packs().back().blobs.back().length);
+      EXPECT_TRUE(backend_.calls().back().arriving);
     }
+  }
+}
+
+TEST_F(PackBlobReaderTest, DoesNotOpenWhileItArrivesWhatNobodyWaitsForOrIsSmallOrWhereNoThreadsAreLent) {
+  const BlobKey large = packs_.add_numbered(1, 700 * kKiB);
+  packs_.close();
+  const BlobKey small = packs_.add_numbered(2, 10 * kKiB);
+  packs_.close();
+  for (const auto& [key, urgency, lends] :
+       {std::tuple(large, Urgency::Ahead, true), std::tuple(small, Urgency::Demand, true),
+        std::tuple(large, Urgency::Demand, false)}) {
+    backend_.lends = lends;
+    start();
+    reader_->request(std::span(&key, 1), urgency).front()->wait();
+    EXPECT_FALSE(backend_.calls().back().arriving);
   }
 }
 
@@ -101,6 +118,7 @@ TEST_F(PackBlobReaderTest, WhatIsDamagedOrCutOffWhileItArrivesIsReadAgain) {
     });
     expect_content(reader_->load(key), 1, 700 * kKiB);
     EXPECT_GE(calls, 2);
+    EXPECT_TRUE(backend_.calls().back().arriving);
   }
   start();
   backend_.set_hook([](const Call&) { return corrupted(); });

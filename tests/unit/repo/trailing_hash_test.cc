@@ -87,6 +87,23 @@ TEST_F(TrailingHashTest, AFollowerDoesNotWaitForAWriterWhoTakesLong) {
   EXPECT_EQ(told_, 1);
 }
 
+TEST_F(TrailingHashTest, AThreadThatHasNotComeIsNotWaitedFor) {
+  CpuPool one(1);
+  std::atomic<bool> holds{true};
+  one.submit([&] {
+    while (holds) std::this_thread::sleep_for(1ms);
+  });
+  const auto trail = std::make_shared<TrailingHash>(one, content_, [this](const Id&) { ++told_; });
+  write(0, content_.size());
+  trail->written(500'000);
+  EXPECT_FALSE(trail->complete());
+  holds = false;
+  for (bool ran = false; !ran;) {
+    one.for_each(1, [&](std::size_t) { ran = true; });
+  }
+  EXPECT_EQ(told_, 0);
+}
+
 TEST_F(TrailingHashTest, NobodyIsToldOfWhatWasGivenUp) {
   for (int round = 0; round < 50; ++round) {
     const auto trail = this->trail();
