@@ -172,8 +172,8 @@ void HeadStart::load_range(const FileName& file, transport::ByteRange range, Urg
 }
 
 void HeadStart::load_range_arriving(const FileName& file, transport::ByteRange range, Urgency urgency,
-                                    transport::OnArriving arriving, transport::LoadDone done) {
-  state_->backend().load_range_arriving(file, range, urgency, std::move(arriving), std::move(done));
+                                    const transport::OnArriving& arriving, transport::LoadDone done) {
+  state_->backend().load_range_arriving(file, range, urgency, arriving, std::move(done));
 }
 
 void HeadStart::save(const FileName& file, SharedBytes content, transport::StatusDone done) {

@@ -33,7 +33,7 @@ class HeadStart final : public transport::Backend {
   void load_range(const transport::FileName& file, transport::ByteRange range, transport::Urgency urgency,
                   transport::LoadDone done) override;
   void load_range_arriving(const transport::FileName& file, transport::ByteRange range,
-                           transport::Urgency urgency, transport::OnArriving arriving,
+                           transport::Urgency urgency, const transport::OnArriving& arriving,
                            transport::LoadDone done) override;
   void list(transport::FileType type, transport::ListDone done) override;
   void save(const transport::FileName& file, SharedBytes content, transport::StatusDone done) override;

@@ -68,7 +68,7 @@ class Backend {
   // The same for somebody who works on the bytes while they come. `arriving` is called on the threads that
   // lends_threads() speaks of, and not at all where there are none; what it throws fails the attempt.
   virtual void load_range_arriving(const FileName& file, ByteRange range, Urgency urgency,
-                                   OnArriving /*arriving*/, LoadDone done) {
+                                   const OnArriving& /*arriving*/, LoadDone done) {
     load_range(file, range, urgency, std::move(done));
   }
   // The names and sizes of all files of a type, in no order; names that are not 64 lower-case hex digits are

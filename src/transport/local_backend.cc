@@ -97,8 +97,8 @@ void LocalBackend::load_range(const FileName& file, ByteRange range, Urgency urg
 }
 
 void LocalBackend::load_range_arriving(const FileName& file, ByteRange range, Urgency urgency,
-                                       OnArriving arriving, LoadDone done) {
-  run<Bytes>(urgency, std::move(done), [this, file, range, arriving = std::move(arriving)] {
+                                       const OnArriving& arriving, LoadDone done) {
+  run<Bytes>(urgency, std::move(done), [this, file, range, arriving] {
     throw_if(range_problem(file, range));
     try {
       return read_file_range(path_for(file), range, arriving);

@@ -85,9 +85,9 @@ void RetryBackend::load_range(const FileName& file, ByteRange range, Urgency urg
 }
 
 void RetryBackend::load_range_arriving(const FileName& file, ByteRange range, Urgency urgency,
-                                       OnArriving arriving, LoadDone done) {
+                                       const OnArriving& arriving, LoadDone done) {
   begin<Bytes>(
-      [this, file, range, urgency, arriving = std::move(arriving)](LoadDone next) {
+      [this, file, range, urgency, arriving](LoadDone next) {
         inner_->load_range_arriving(file, range, urgency, arriving, std::move(next));
       },
       std::move(done));

@@ -131,7 +131,7 @@ void FakeBackend::load_range(const FileName& file, ByteRange range, Urgency urge
 }
 
 void FakeBackend::load_range_arriving(const FileName& file, ByteRange range, Urgency urgency,
-                                      transport::OnArriving arriving, transport::LoadDone done) {
+                                      const transport::OnArriving& arriving, transport::LoadDone done) {
   const auto cut = [file, range](const Bytes& content) -> Result<Bytes> {
     if (auto problem = transport::range_problem(file, range)) return *problem;
     if (range.offset + range.length > content.size()) {
@@ -140,19 +140,19 @@ void FakeBackend::load_range_arriving(const FileName& file, ByteRange range, Urg
     const auto from = content.begin() + static_cast<std::ptrdiff_t>(range.offset);
     return Bytes(from, from + static_cast<std::ptrdiff_t>(range.length));
   };
-  if (!lends_threads()) arriving = nullptr;
+  const transport::OnArriving told = lends_threads() ? arriving : nullptr;
   run<Bytes>(
-      {Call::Kind::LoadRange, file, range, urgency, arriving != nullptr},
-      [this, file, cut, arriving](const Fault& fault) {
+      {Call::Kind::LoadRange, file, range, urgency, told != nullptr},
+      [this, file, cut, told](const Fault& fault) {
         Result<Bytes> result = read(file, fault, cut);
-        if (!result.ok() || !arriving) return result;
+        if (!result.ok() || !told) return result;
         Bytes bytes = result.take();
-        arriving(bytes, 0);
+        told(bytes, 0);
         for (std::size_t arrived = 0; arrived < bytes.size();) {
           arrived = std::min(arrived + kPart, bytes.size());
-          arriving(bytes, arrived);
+          told(bytes, arrived);
         }
-        if (fault.fail_after) arriving({}, 0);
+        if (fault.fail_after) told({}, 0);
         return Result<Bytes>(std::move(bytes));
       },
       std::move(done));

@@ -84,7 +84,7 @@ class FakeBackend : public transport::Backend {
   // Where threads are lent the bytes come in parts of kPart; also those of a call that fails afterwards.
   static constexpr std::size_t kPart = 50'000;
   void load_range_arriving(const transport::FileName& file, transport::ByteRange range,
-                           transport::Urgency urgency, transport::OnArriving arriving,
+                           transport::Urgency urgency, const transport::OnArriving& arriving,
                            transport::LoadDone done) override;
   void list(transport::FileType type, transport::ListDone done) override;
   void save(const transport::FileName& file, SharedBytes content, transport::StatusDone done) override;
