@@ -4,12 +4,18 @@
 #include <fcntl.h>
 
 #include <cerrno>
+#include <chrono>
 #include <utility>
 #include <vector>
 
 #include "fs/branch.h"
 
 namespace restic::fs {
+namespace {
+
+constexpr std::chrono::milliseconds kCloseIsTold{20};
+
+}  // namespace
 
 bool TrayGate::enter() {
   std::unique_lock lock(mutex_);
@@ -191,15 +197,35 @@ void StagedNodes::removed(const FileKey& key) {
   by_key_.erase(found);  // its inode number may be given to another file
 }
 
-void StagedNodes::opened(const StagedNodePtr& node) {
+OpenMode StagedNodes::opened(const StagedNodePtr& node, OpenMode wished) {
   const std::lock_guard lock(mutex_);
+  OpenMode mode = wished;
+  mode.cached = mode.reads ? node->uncached_writers_ == 0 : wished.cached || node->cached_readers_ > 0;
   ++node->handles_;
+  if (mode.cached && mode.reads) ++node->cached_readers_;
+  if (!mode.cached && mode.writes) {
+    ++node->uncached_writers_;
+    node->written_uncached_ = true;
+  }
+  return mode;
 }
 
-void StagedNodes::closed(const StagedNodePtr& node) {
+void StagedNodes::closed(const StagedNodePtr& node, OpenMode mode) {
   SharedFd last;
   const std::lock_guard lock(mutex_);
+  if (mode.cached && mode.reads) --node->cached_readers_;
+  if (!mode.cached && mode.writes && --node->uncached_writers_ == 0) closed_.notify_all();
   if (--node->handles_ == 0 && node->removed_) last = std::move(node->fd_);
+}
+
+bool StagedNodes::written_uncached(const StagedNodePtr& node) const {
+  const std::lock_guard lock(mutex_);
+  return node->written_uncached_;
+}
+
+void StagedNodes::await_uncached_writers(const StagedNodePtr& node) {
+  std::unique_lock lock(mutex_);
+  closed_.wait_for(lock, kCloseIsTold, [&] { return node->uncached_writers_ == 0; });
 }
 
 void StagedNodes::pin(const StagedNodePtr& node) {

@@ -50,6 +50,14 @@ struct FileKeyHash {
   }
 };
 
+// How a file is open. A handle without the kernel's cache saves a copy of what is written and cannot be
+// mapped shared.
+struct OpenMode {
+  bool reads = false;
+  bool writes = false;
+  bool cached = true;
+};
+
 struct StagedNode;
 using StagedNodePtr = std::shared_ptr<StagedNode>;
 using SharedFd = std::shared_ptr<const UniqueFd>;
@@ -69,6 +77,9 @@ struct StagedNode {
   SharedFd fd_;  // O_PATH; may be null
   std::uint64_t lookups_ = 0;
   std::uint64_t handles_ = 0;
+  std::uint64_t cached_readers_ = 0;
+  std::uint64_t uncached_writers_ = 0;
+  bool written_uncached_ = false;  // ever
   bool removed_ = false;
 };
 
@@ -100,9 +111,16 @@ class StagedNodes {
   void name_is(const StagedNodePtr& parent, std::string_view name, const FileKey& key);
   // Its last name went away. Only who has it open keeps it, and its space, from now on.
   void removed(const FileKey& key);
-  // The file was opened, or one that was opened is closed.
-  void opened(const StagedNodePtr& node);
-  void closed(const StagedNodePtr& node);
+  // The file was opened. Writes past the kernel's cache do not reach who reads from it, so `wished` has its
+  // way for who only writes, and only while nobody reads from the cache; who reads is cached unless somebody
+  // writes past it. Whoever was opened is closed() with the mode that this returns.
+  OpenMode opened(const StagedNodePtr& node, OpenMode wished);
+  void closed(const StagedNodePtr& node, OpenMode mode);
+  // Whether what the kernel has cached of the file may be older than what is in it.
+  bool written_uncached(const StagedNodePtr& node) const;
+  // Waits until nobody writes past the cache, a moment at most: the kernel tells of a close only after the
+  // program has gone on.
+  void await_uncached_writers(const StagedNodePtr& node);
   // The file is about to get another place: makes sure the node does not depend on its name.
   void pin(const StagedNodePtr& node);
   // The file, pinned before, was taken over into another tray.
@@ -115,6 +133,7 @@ class StagedNodes {
 
   const std::size_t fd_budget_;
   mutable std::mutex mutex_;
+  std::condition_variable closed_;  // the last uncached writer of a file
   NodeId last_id_ = 0;
   std::unordered_map<NodeId, StagedNodePtr> by_id_;
   std::unordered_map<FileKey, StagedNodePtr, FileKeyHash> by_key_;

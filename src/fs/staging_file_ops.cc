@@ -31,9 +31,10 @@ void open(fuse_req_t req, fuse_ino_t id, fuse_file_info* info) {
   }
   const SharedFd file = node ? staging.nodes().fd(node) : nullptr;
   if (!file) return reply_stale(req);
+  if ((info->flags & O_ACCMODE) != O_WRONLY) staging.nodes().await_uncached_writers(node);
   if (changes) staging.closed_files().opened_for_writing(node);
   UniqueFd fd(::open(path_of(file).c_str(), flags));
-  const int error = errno;
+  const int error = fd ? EBUSY : errno;
   if (fd) keep_handle(req, *info, std::move(fd), node);
   if (changes) staging.closed_files().closed_after_writing(node);
   if (info->fh == 0) {

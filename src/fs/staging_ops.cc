@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <memory>
 #include <utility>
@@ -11,24 +12,33 @@ namespace restic::fs {
 
 StagedHandle& handle_of(const fuse_file_info& info) { return OpenHandles::at<StagedHandle>(info.fh); }
 
-void keep_handle(fuse_req_t req, fuse_file_info& info, UniqueFd fd, const StagedNodePtr& node) {
+bool keep_handle(fuse_req_t req, fuse_file_info& info, UniqueFd fd, const StagedNodePtr& node) {
   Staging& staging = staging_of(req);
-  const bool writes = (info.flags & O_ACCMODE) != O_RDONLY;
-  staging.nodes().opened(node);
-  // Writes of a descriptor without the cache may come side by side.
+  const int access = info.flags & O_ACCMODE;
+  const bool ours = fuse_req_ctx(req)->uid == ::geteuid();
+  const OpenMode mode = staging.nodes().opened(
+      node,
+      {.reads = access != O_WRONLY, .writes = access != O_RDONLY, .cached = access != O_WRONLY || !ours});
+  if (mode.writes && !mode.cached && !ours) {
+    staging.nodes().closed(node, mode);
+    return false;
+  }
+  // Writes of a descriptor with O_DIRECT may come side by side.
   const bool sequential = (info.flags & O_DIRECT) == 0;
-  if (writes) staging.closed_files().opened_for_writing(node, sequential ? fd.get() : -1);
+  if (mode.writes) staging.closed_files().opened_for_writing(node, sequential ? fd.get() : -1);
   info.fh =
-      context_of(req).handles.keep(std::make_unique<StagedHandle>(StagedHandle{std::move(fd), node, writes}));
-  // Everything that changes a staged file goes through the kernel, so what it cached stays true.
-  info.keep_cache = 1;
+      context_of(req).handles.keep(std::make_unique<StagedHandle>(StagedHandle{std::move(fd), node, mode}));
+  info.direct_io = mode.cached ? 0 : 1;
+  // Everything else that changes a staged file goes through the cache, so what is in it stays true.
+  info.keep_cache = mode.cached && !staging.nodes().written_uncached(node) ? 1 : 0;
+  return true;
 }
 
 void drop_handle(fuse_req_t req, const fuse_file_info& info) {
   Staging& staging = staging_of(req);
   const std::unique_ptr<StagedHandle> handle = context_of(req).handles.take<StagedHandle>(info.fh);
-  staging.nodes().closed(handle->node);
-  if (!handle->writes) return;
+  staging.nodes().closed(handle->node, handle->mode);
+  if (!handle->mode.writes) return;
   staging.note_change();
   staging.closed_files().closed_after_writing(handle->node);
 }

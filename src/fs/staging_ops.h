@@ -21,11 +21,12 @@ inline std::string path_of(const SharedFd& fd) { return "/proc/self/fd/" + std::
 struct StagedHandle {
   UniqueFd fd;
   StagedNodePtr node;
-  bool writes = false;
+  OpenMode mode;
 };
 StagedHandle& handle_of(const fuse_file_info& info);
-// Hands an opened file to the kernel's handle.
-void keep_handle(fuse_req_t req, fuse_file_info& info, UniqueFd fd, const StagedNodePtr& node);
+// Hands an opened file to the kernel's handle. False: EBUSY, another user wants to read and write what is
+// being written without the kernel's cache, where nothing would take setuid bits away.
+bool keep_handle(fuse_req_t req, fuse_file_info& info, UniqueFd fd, const StagedNodePtr& node);
 void drop_handle(fuse_req_t req, const fuse_file_info& info);
 
 // Whether a name directly in `new/` may be believed for ever: it may not, for it is gone after the next seal,

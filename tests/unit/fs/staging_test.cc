@@ -177,6 +177,49 @@ TEST_F(StagingTest, AppendersThroughSeveralHandlesDoNotOverwriteEachOther) {
   EXPECT_EQ(get("log").size(), 200U);
 }
 
+TEST_F(StagingTest, WhoReadsSeesWhatIsWrittenHoweverTheyCameToOpenTheFile) {
+  mount();
+  put("file", "old");
+  const std::string path = in_new("file");
+  const auto seen_by = [](const UniqueFd& reader) {
+    std::string content(64, '\0');
+    const ssize_t size = ::pread(reader.get(), content.data(), content.size(), 0);
+    content.resize(size < 0 ? 0 : static_cast<std::size_t>(size));
+    return content;
+  };
+  {  // the reader first: its page is in the kernel's cache
+    const UniqueFd reader(::open(path.c_str(), O_RDONLY));
+    ASSERT_EQ(seen_by(reader), "old");
+    const UniqueFd writer(::open(path.c_str(), O_WRONLY | O_APPEND));
+    ASSERT_EQ(::write(writer.get(), "+1", 2), 2);
+    EXPECT_EQ(seen_by(reader), "old+1");
+  }
+  {  // the writer first, and what was cached before is old
+    const UniqueFd writer(::open(path.c_str(), O_WRONLY | O_APPEND));
+    ASSERT_EQ(::write(writer.get(), "+2", 2), 2);
+    const UniqueFd reader(::open(path.c_str(), O_RDONLY));
+    EXPECT_EQ(seen_by(reader), "old+1+2");
+    ASSERT_EQ(::write(writer.get(), "+3", 2), 2);
+    EXPECT_EQ(seen_by(reader), "old+1+2+3");
+    const UniqueFd both(::open(path.c_str(), O_RDWR));
+    ASSERT_EQ(::pwrite(both.get(), "OLD", 3, 0), 3);
+    EXPECT_EQ(seen_by(reader), "OLD+1+2+3");
+    ASSERT_EQ(::pwrite(writer.get(), "+4", 2, 9), 2);
+    EXPECT_EQ(seen_by(both), "OLD+1+2+3+4");
+  }
+  for (char round = 'a'; round <= 'z'; ++round) {  // one after the other, and mapped
+    {
+      const UniqueFd writer(::open(path.c_str(), O_WRONLY));
+      ASSERT_EQ(::pwrite(writer.get(), &round, 1, 0), 1);
+    }
+    const UniqueFd reader(::open(path.c_str(), O_RDONLY));
+    void* map = ::mmap(nullptr, 11, PROT_READ, MAP_SHARED, reader.get(), 0);
+    ASSERT_NE(map, MAP_FAILED) << errno;
+    EXPECT_EQ(*static_cast<const char*>(map), round);
+    ASSERT_EQ(::munmap(map, 11), 0);
+  }
+}
+
 TEST_F(StagingTest, ManyFilesInOneFolderAreListedOnceEachWhileTheyVanish) {
   mount();
   constexpr int kFiles = 20'000;  // more than there may be descriptors for
@@ -238,6 +281,19 @@ TEST_F(StagingTest, OtherUsersAreHeldToModesAndOwnWhatTheyMake) {
             0);
   ASSERT_EQ(::stat(tool.c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 07777U, 0777U);
+  // Also while its owner writes.
+  const UniqueFd owner(::open(tool.c_str(), O_WRONLY));
+  ASSERT_EQ(::fchmod(owner.get(), 04777), 0);
+  ASSERT_EQ(::write(owner.get(), "z", 1), 1);
+  EXPECT_EQ(as_nobody([&] { return ::open(tool.c_str(), O_RDWR) < 0 ? errno : 0; }), EBUSY);
+  EXPECT_EQ(as_nobody([&] {
+              const int fd = ::open(tool.c_str(), O_WRONLY);
+              return ::write(fd, "y", 1) == 1 ? 0 : errno;
+            }),
+            0);
+  ASSERT_EQ(::stat(tool.c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 07777U, 0777U);
+  EXPECT_EQ(get("tool"), "y");
 }
 
 }  // namespace

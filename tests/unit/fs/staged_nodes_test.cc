@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+#include "fs/staged_nodes.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <chrono>
+#include <thread>
+
+#include "support/temporary_folder.h"
+
+namespace restic::fs {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr OpenMode kReads{.reads = true, .writes = false, .cached = true};
+constexpr OpenMode kReadsAndWrites{.reads = true, .writes = true, .cached = true};
+constexpr OpenMode kOnlyWrites{.reads = false, .writes = true, .cached = false};
+constexpr OpenMode kOnlyWritesCached{.reads = false, .writes = true, .cached = true};
+
+class StagedNodesTest : public testing::Test {
+ protected:
+  StagedNodePtr make_node() {
+    struct stat status {};
+    UniqueFd fd(::open(folder_.path().c_str(), O_PATH | O_CLOEXEC));
+    EXPECT_EQ(::fstat(fd.get(), &status), 0);
+    return StagedNodes::make_top(std::move(fd), status);
+  }
+
+  test::TemporaryFolder folder_;
+  StagedNodes nodes_{16};
+  StagedNodePtr node_ = make_node();
+};
+
+TEST_F(StagedNodesTest, OnlyWhoOnlyWritesGoesPastTheCache) {
+  EXPECT_TRUE(nodes_.opened(node_, kReads).cached);
+  nodes_.closed(node_, kReads);
+  EXPECT_TRUE(nodes_.opened(node_, kOnlyWritesCached).cached);
+  nodes_.closed(node_, kOnlyWritesCached);
+  EXPECT_FALSE(nodes_.written_uncached(node_));
+  EXPECT_FALSE(nodes_.opened(node_, kOnlyWrites).cached);
+  EXPECT_TRUE(nodes_.written_uncached(node_));
+}
+
+TEST_F(StagedNodesTest, NobodyGoesPastTheCacheThatSomebodyReadsFrom) {
+  const OpenMode reader = nodes_.opened(node_, kReads);
+  const OpenMode writer = nodes_.opened(node_, kOnlyWrites);
+  EXPECT_TRUE(writer.cached);
+  EXPECT_FALSE(nodes_.written_uncached(node_));
+  nodes_.closed(node_, reader);
+  nodes_.closed(node_, writer);
+  EXPECT_FALSE(nodes_.opened(node_, kOnlyWrites).cached);
+}
+
+TEST_F(StagedNodesTest, NobodyReadsFromACacheThatSomebodyWritesPast) {
+  const OpenMode writer = nodes_.opened(node_, kOnlyWrites);
+  const OpenMode reader = nodes_.opened(node_, kReads);
+  EXPECT_FALSE(reader.cached);
+  const OpenMode both = nodes_.opened(node_, kReadsAndWrites);
+  EXPECT_FALSE(both.cached);
+  nodes_.closed(node_, writer);
+  EXPECT_FALSE(nodes_.opened(node_, kReads).cached) << "the second still writes past it";
+  nodes_.closed(node_, both);
+  EXPECT_TRUE(nodes_.opened(node_, kReads).cached)
+      << "who has no cache, and only reads, keeps nobody from it";
+  EXPECT_TRUE(nodes_.written_uncached(node_)) << "what was cached before is old";
+}
+
+TEST_F(StagedNodesTest, AReaderWaitsForTheWriterThatIsBeingClosedAndNotForOneThatStays) {
+  nodes_.await_uncached_writers(node_);  // nobody writes: at once
+  const OpenMode writer = nodes_.opened(node_, kOnlyWrites);
+  nodes_.await_uncached_writers(node_);  // comes back, or this test never ends
+  EXPECT_FALSE(nodes_.opened(node_, kReads).cached);
+  std::thread closing([&] {
+    std::this_thread::sleep_for(2ms);
+    nodes_.closed(node_, writer);
+  });
+  // More than once where the machine is slow.
+  OpenMode reader;
+  do {
+    nodes_.await_uncached_writers(node_);
+    reader = nodes_.opened(node_, kReads);
+  } while (!reader.cached);
+  closing.join();
+  EXPECT_TRUE(reader.cached);
+}
+
+}  // namespace
+}  // namespace restic::fs
