@@ -18,7 +18,7 @@
 namespace restic::transport {
 
 struct H2ConnectionLimits {
-  unsigned streams = 24;  // requests in flight; the rest waits here, Demand before Ahead
+  unsigned streams = 48;  // requests in flight; the rest waits here, Demand before Ahead
   unsigned uploads = 8;   // of them, with a body of more than H2Session::kSmallUpload bytes
   std::chrono::milliseconds ping_after{
       15000};  // silence while requests run, before the server is asked for a sign

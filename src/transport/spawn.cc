@@ -136,21 +136,25 @@ void reap(pid_t pid) {
 }  // namespace
 
 std::vector<std::string> child_environment() {
+  constexpr std::string_view kPause = "RCLONE_WEBDAV_PACER_MIN_SLEEP=";
   constexpr std::array<std::string_view, 4> kUnwanted{
       "RCLONE_DRY_RUN=", "RCLONE_BASEURL=", "RCLONE_USER=", "RCLONE_PASS="};
   std::vector<std::string> kept;
   bool has_home = false;
   bool has_path = false;
+  bool has_pause = false;
   for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
     const std::string_view text = *entry;
     if (std::any_of(kUnwanted.begin(), kUnwanted.end(), [&](auto name) { return text.starts_with(name); }))
       continue;
     has_home = has_home || (text.starts_with("HOME=") && text.size() > 5);
     has_path = has_path || (text.starts_with("PATH=") && text.size() > 5);
+    has_pause = has_pause || text.starts_with(kPause);
     kept.emplace_back(text);
   }
   if (!has_home) kept.push_back("HOME=" + home_folder());
   if (!has_path) kept.push_back(std::string("PATH=") + kUsualPath);
+  if (!has_pause) kept.push_back(std::string(kPause) + "1ms");
   return kept;
 }
 

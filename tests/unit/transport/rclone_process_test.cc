@@ -132,6 +132,22 @@ TEST(ChildEnvironment, HidesWhatWouldChangeWhatRcloneServes) {
   EXPECT_TRUE(kept);
 }
 
+TEST(ChildEnvironment, ShortensThePauseBetweenWebDavCallsUnlessItIsGiven) {
+  const std::string name = "RCLONE_WEBDAV_PACER_MIN_SLEEP";
+  const auto pauses = [&] {
+    std::vector<std::string> found;
+    for (const std::string& entry : child_environment()) {
+      if (entry.starts_with(name + "=")) found.push_back(entry.substr(name.size() + 1));
+    }
+    return found;
+  };
+  ::unsetenv(name.c_str());  // NOLINT(concurrency-mt-unsafe): the test has one thread
+  EXPECT_EQ(pauses(), std::vector<std::string>{"1ms"});
+  ::setenv(name.c_str(), "20ms", 1);  // NOLINT(concurrency-mt-unsafe)
+  EXPECT_EQ(pauses(), std::vector<std::string>{"20ms"});
+  ::unsetenv(name.c_str());  // NOLINT(concurrency-mt-unsafe)
+}
+
 TEST(ChildEnvironment, MakesUpHomeAndPath) {
   ::unsetenv("HOME");  // NOLINT(concurrency-mt-unsafe): the test has one thread
   ::unsetenv("PATH");  // NOLINT(concurrency-mt-unsafe)
