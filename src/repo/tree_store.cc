@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <iterator>
 #include <string>
+#include <system_error>
 #include <utility>
 
 namespace restic::repo {
@@ -48,11 +49,16 @@ TreeStore::TreeStore(BlobReader& blobs, std::uint64_t capacity, std::uint64_t ne
 
 TreeStore::~TreeStore() {
   gate_->close();
-  std::lock_guard lock(mutex_);
-  for (const auto& [id, flight] : flights_) {
-    flight->result = Error(Errc::Cancelled, "the repository is being closed");
-    flight->landed.notify_all();
+  {
+    std::lock_guard lock(mutex_);
+    for (const auto& [id, flight] : flights_) {
+      flight->result = Error(Errc::Cancelled, "the repository is being closed");
+      flight->landed.notify_all();
+    }
+    leaving_ = true;
   }
+  log_work_.notify_all();
+  if (log_reader_.joinable()) log_reader_.join();
 }
 
 TreePtr TreeStore::cached(const Id& id) {
@@ -103,6 +109,7 @@ TreePtr TreeStore::tree(const Id& id) {
   const BlobKey key{BlobType::Tree, id};
   for (bool again = false;; again = true) {
     if (TreePtr tree = cached(id)) return tree;
+    if (TreePtr tree = await_log_reader(id)) return tree;
     if (TreePtr tree = from_log(id)) return tree;
     const BlobSlotPtr slot = blobs_.request(std::span(&key, 1), Urgency::Demand).front();
     const FlightPtr flight = fly(id, slot, false);
@@ -123,18 +130,85 @@ TreePtr TreeStore::tree(const Id& id) {
   }
 }
 
+// Null: it does not come from there, or the caller had better read it itself.
+TreePtr TreeStore::await_log_reader(const Id& id) {
+  TreePtr tree;
+  {
+    std::unique_lock lock(mutex_);
+    const auto found = flights_.find(id);
+    if (found == flights_.end() || !found->second->from_log) return nullptr;
+    const FlightPtr flight = found->second;
+    earn();
+    if (flight->queued) {
+      flight->queued = false;
+      flights_.erase(found);
+      --flying_ahead_;
+      return nullptr;
+    }
+    flight->demanded = true;
+    flight->landed.wait(lock, [&] { return flight->result.has_value(); });
+    if (flight->result->ok()) tree = flight->result->value();
+  }
+  fetch_ahead();
+  return tree;
+}
+
 // Two threads may do this for one tree at once; the second one's is dropped.
 TreePtr TreeStore::from_log(const Id& id) {
+  TreePtr tree = decode_from_log(id);
+  if (tree) keep(id, tree, false);
+  return tree;
+}
+
+TreePtr TreeStore::decode_from_log(const Id& id) {
   if (log_ == nullptr) return nullptr;
-  const std::optional<Bytes> blob = log_->get(id);
-  if (!blob) return nullptr;
   try {
-    TreePtr tree = decode_tree(*blob);
-    keep(id, tree, false);
-    return tree;
-  } catch (const Error&) {
+    const std::optional<Bytes> blob = log_->get(id);
+    return blob ? decode_tree(*blob) : nullptr;
+  } catch (const std::exception&) {
     return nullptr;  // a tree that no version of ours should have kept; the repository has the last word
   }
+}
+
+void TreeStore::read_log() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    log_work_.wait(lock, [this] { return leaving_ || !log_queue_.empty(); });
+    if (leaving_) return;
+    const auto [id, flight] = std::move(log_queue_.front());
+    log_queue_.pop_front();
+    if (!std::exchange(flight->queued, false)) continue;
+    lock.unlock();
+    const TreePtr tree = decode_from_log(id);
+    lock.lock();
+    if (leaving_) return;
+    if (tree) {
+      keep(id, tree, !flight->demanded);
+      enqueue_subtrees(*tree);
+    }
+    --flying_ahead_;
+    flights_.erase(id);
+    flight->result = tree ? Result<TreePtr>(tree) : Error(Errc::NotFound, "it is not in the local cache");
+    flight->landed.notify_all();
+    lock.unlock();
+    fetch_ahead();
+    lock.lock();
+  }
+}
+
+// With mutex_ held. Without a thread they are read when they are asked for.
+void TreeStore::queue_for_log_reader(const Id& id) {
+  try {
+    if (!log_reader_.joinable()) log_reader_ = std::thread([this] { read_log(); });
+  } catch (const std::system_error&) {
+    return;
+  }
+  auto flight = std::make_shared<Flight>();
+  flight->ahead = flight->from_log = flight->queued = true;
+  flights_.emplace(id, flight);
+  ++flying_ahead_;
+  log_queue_.emplace_back(id, std::move(flight));
+  log_work_.notify_one();
 }
 
 // Joins the flight of a tree or starts one with the slot of its blob.
@@ -239,13 +313,19 @@ std::vector<BlobKey> TreeStore::next_batch() {
   most = std::min<std::uint64_t>({most, credit_, kBatch});
   const bool worth_a_request =
       most >= std::min(kLeastBatch, frontier_.size()) || (unread == 0 && flying_ahead_ == 0);
-  while (worth_a_request && batch.size() < most && !frontier_.empty()) {
+  std::size_t taken_now = 0;
+  while (worth_a_request && taken_now < most && !frontier_.empty()) {
     const Id id = frontier_.front();
     frontier_.pop_front();
-    const bool here = flights_.contains(id) || cache_.peek(id) || (log_ != nullptr && log_->contains(id));
-    if (!here) batch.push_back({BlobType::Tree, id});
+    if (flights_.contains(id) || cache_.peek(id)) continue;
+    if (log_ != nullptr && log_->contains(id)) {
+      queue_for_log_reader(id);
+    } else {
+      batch.push_back({BlobType::Tree, id});
+    }
+    ++taken_now;
   }
-  credit_ -= batch.size();
+  credit_ -= taken_now;
   if (batch.empty()) fetching_ = false;
   return batch;
 }

@@ -9,8 +9,10 @@
 #include <mutex>
 #include <optional>
 #include <span>
+#include <thread>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -31,7 +33,8 @@ namespace restic::repo {
 // to it may have some more. So a single look into a folder costs little, and a walk soon has a window of
 // trees before it, up to half of the cache.
 //
-// Trees that the local log has are taken from there when they are asked for, and not read ahead.
+// Trees that the local log has are taken from there, ahead by a thread of the store's own that is started
+// when it is first needed. Who asks for one that this thread has not come to takes it before its turn.
 //
 // A tree that the cache cannot hold is there for as long as somebody else holds it, as whoever lists it does.
 class TreeStore {
@@ -41,7 +44,7 @@ class TreeStore {
   // storage is near.
   TreeStore(BlobReader& blobs, std::uint64_t capacity, std::uint64_t neighbour_bytes, TreeLog* log,
             const Clock& clock);
-  // Trees that somebody waits for fail with Cancelled.
+  // Trees that somebody waits for fail with Cancelled. Blocks until what is being read from the log has been.
   ~TreeStore();
   TreeStore(const TreeStore&) = delete;
   TreeStore& operator=(const TreeStore&) = delete;
@@ -56,18 +59,24 @@ class TreeStore {
   struct Flight {
     bool ahead = false;                     // began as one
     bool demanded = false;                  // somebody waits
+    bool from_log = false;                  // the log's reader brings it,
+    bool queued = false;                    // and has not come to it
     std::optional<Result<TreePtr>> result;  // what it ended with
     std::condition_variable landed;
   };
   using FlightPtr = std::shared_ptr<Flight>;
 
+  TreePtr await_log_reader(const Id& id);
   TreePtr from_log(const Id& id);
+  TreePtr decode_from_log(const Id& id);
+  void read_log();
   void keep(const Id& id, const TreePtr& tree, bool unread);
   TreePtr find_large(const Id& id);
   FlightPtr fly(const Id& id, const BlobSlotPtr& slot, bool ahead);
   void land(const Id& id, const FlightPtr& flight, const BlobSlotPtr& slot);
   void fetch_ahead();
   std::vector<BlobKey> next_batch();
+  void queue_for_log_reader(const Id& id);
   void give_up(std::span<const BlobKey> keys);
   bool forget_old_walk();
   void earn();
@@ -88,12 +97,16 @@ class TreeStore {
   std::mutex mutex_;
   std::unordered_map<Id, FlightPtr, IdHash> flights_;
   std::size_t flying_ahead_ = 0;
-  std::deque<Id> frontier_;                    // to be read ahead, the front first
-  std::unordered_set<Id, IdHash> considered_;  // subtrees that were put into it during this walk
-  std::size_t credit_ = 0;                     // trees that may still be read ahead
-  std::size_t earned_ = 0;                     // trees this walk has gone on to
-  std::optional<Clock::Instant> last_walk_;    // when somebody last walked
-  bool fetching_ = false;                      // a thread is in fetch_ahead
+  std::deque<Id> frontier_;                         // to be read ahead, the front first
+  std::unordered_set<Id, IdHash> considered_;       // subtrees that were put into it during this walk
+  std::size_t credit_ = 0;                          // trees that may still be read ahead
+  std::size_t earned_ = 0;                          // trees this walk has gone on to
+  std::optional<Clock::Instant> last_walk_;         // when somebody last walked
+  bool fetching_ = false;                           // a thread is in fetch_ahead
+  std::deque<std::pair<Id, FlightPtr>> log_queue_;  // to be read ahead from the log
+  std::condition_variable log_work_;
+  bool leaving_ = false;
+  std::thread log_reader_;
 };
 
 }  // namespace restic::repo

@@ -4,10 +4,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
+#include <filesystem>
+#include <fstream>
 #include <future>
+#include <memory>
+#include <optional>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "repo/local_cache.h"
 #include "repo/pack_blob_reader.h"
@@ -319,6 +325,84 @@ TEST_F(TreeStoreTest, TreesAreKeptFromMountToMount) {
   EXPECT_EQ(trees_->tree(leaf)->size(), 0U);
   EXPECT_EQ(ranges(), 0U);
   trees_.reset();
+}
+
+// A walk in a repository whose trees the log has.
+class KeptTreesTest : public TreeStoreTest {
+ protected:
+  void SetUp() override {
+    for (std::uint32_t i = 0; i < 40; ++i) {
+      leaves_.push_back(add_leaf(i));
+      folders_.push_back(add_folder({leaves_.back()}));
+    }
+    packs_.close();
+    mount();
+    for (const Id& id : folders_) trees_->tree(id);
+    for (const Id& id : leaves_) trees_->tree(id);
+    unmount();
+  }
+  void TearDown() override { unmount(); }
+  void mount() {
+    cache_.emplace(folder_.file("cache"), test::numbered_id(77), crypto_, log_);
+    tree_log_ = std::make_unique<TreeLog>(cache_->open_log("trees", 1U << 20U));
+    start(tree_log_.get());
+    backend_.forget_calls();
+  }
+  void unmount() {
+    trees_.reset();
+    tree_log_.reset();
+    cache_.reset();
+  }
+
+  const test::TemporaryFolder folder_;
+  std::vector<Id> folders_, leaves_;
+  std::optional<LocalCache> cache_;
+  std::unique_ptr<TreeLog> tree_log_;
+};
+
+TEST_F(KeptTreesTest, AreReadAheadWithWhatIsBelowThem) {
+  mount();
+  trees_->ahead(folders_);
+  wait_until_cached(leaves_[20]);  // as far as a walk that has only begun may have read ahead
+  for (const Id& id : folders_) EXPECT_TRUE(trees_->cached(id));
+  wait_until_cached(leaves_.back());  // earned by these
+  EXPECT_EQ(ranges(), 0U);
+}
+
+TEST_F(KeptTreesTest, AreThereForManyWhoAskWhileTheyAreReadAhead) {
+  mount();
+  trees_->ahead(folders_);
+  std::vector<std::thread> walkers;
+  walkers.reserve(4);
+  std::atomic<unsigned> right{0};
+  for (unsigned walker = 0; walker < 4; ++walker) {
+    walkers.emplace_back([&] {
+      for (std::size_t i = folders_.size(); i-- > 0;) {
+        if (trees_->tree(folders_[i])->dir_count() == 1) ++right;
+        if (trees_->tree(leaves_[i])->size() == 0) ++right;
+      }
+    });
+  }
+  for (std::thread& walker : walkers) walker.join();
+  EXPECT_EQ(right, 4 * 2 * folders_.size());
+  EXPECT_EQ(ranges(), 0U);
+}
+
+TEST_F(KeptTreesTest, ComeFromTheRepositoryWhereTheLogIsDamaged) {
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder_.file("cache"))) {
+    if (entry.path().filename() != "trees.log") continue;
+    const auto size = entry.file_size();
+    std::fstream file(entry.path(), std::ios::in | std::ios::out | std::ios::binary);
+    for (std::uintmax_t at = size / 2; at + 64 < size; at += 64) {
+      file.seekp(static_cast<std::streamoff>(at));
+      file.put('\0').put('\xff');
+    }
+  }
+  mount();
+  trees_->ahead(folders_);
+  for (const Id& id : folders_) EXPECT_EQ(trees_->tree(id)->dir_count(), 1U);
+  for (const Id& id : leaves_) EXPECT_EQ(trees_->tree(id)->size(), 0U);
+  EXPECT_GT(ranges(), 0U);
 }
 
 TEST_F(TreeStoreTest, ABlobThatArrivesAfterTheStoreHasGoneFindsNobody) {
