@@ -84,13 +84,6 @@ struct PackBlobReader::Landing {
   std::shared_ptr<Bytes> bytes;
 };
 
-// One large blob that is opened while it arrives. The landing is there from the beginning on.
-struct PackBlobReader::Arrival {
-  std::span<std::uint8_t> place;
-  std::shared_ptr<Landing> landing;
-  std::optional<BlobDecoder::Opening> opening;
-};
-
 // What one call of request() leads to.
 struct PackBlobReader::Booking {
   Urgency urgency = Urgency::Demand;
@@ -121,12 +114,17 @@ PackBlobReader::~PackBlobReader() {
 
 void PackBlobReader::stop() {
   std::unordered_map<BlobKey, FlightPtr, BlobKeyHash> flights;
+  std::vector<std::weak_ptr<Arrival>> arrivals;
   {
     std::lock_guard lock(mutex_);
     stopping_ = true;
     flights.swap(flights_);
+    arrivals.swap(arrivals_);
   }
   loader_.stop();
+  for (const std::weak_ptr<Arrival>& weak : arrivals) {
+    if (const std::shared_ptr<Arrival> arrival = weak.lock()) arrival->abandon();
+  }
   for (const auto& [key, flight] : flights) flight->slot->complete(closing());
 }
 
@@ -225,8 +223,8 @@ RangeLoadPtr PackBlobReader::make_load(const Id& pack, transport::ByteRange rang
   load->memory = memory_for(range.length, plain);
   // What is read ahead comes in numbers, and keeps all processors busy as it is.
   const PackedBlob& first = cargo->items.front().place.blob;
-  if (urgency == Urgency::Demand && decodes_on_arrival_ && first.length == range.length &&
-      BlobDecoder::is_large(first)) {
+  if (urgency == Urgency::Demand && first.length == range.length && BlobDecoder::is_large(first)) {
+    load->memory = range.length + plain;
     open_while_it_arrives(*load, cargo);
     return load;
   }
@@ -237,38 +235,17 @@ RangeLoadPtr PackBlobReader::make_load(const Id& pack, transport::ByteRange rang
   return load;
 }
 
-// For a blob that is a range of its own, where the thread that reads may compute.
+// With mutex_ held. For a blob that is a range of its own.
 void PackBlobReader::open_while_it_arrives(RangeLoad& load, const std::shared_ptr<const Cargo>& cargo) {
-  const auto arrival = std::make_shared<Arrival>();
-  // Nothing of this reader is touched but by those who found the gate open, as the landing did.
-  load.arriving = [this, arrival, cargo, gate = gate_](std::span<std::uint8_t> all, std::size_t arrived) {
-    if (arrived != 0) {
-      if (arrival->opening) arrival->opening->go_on(arrived);
-      return;
-    }
-    arrival->opening.reset();
-    arrival->landing.reset();
-    arrival->place = all;
-    if (all.empty()) return;
-    arrival->landing = std::make_shared<Landing>(gate);
-    if (!arrival->landing->pass) return;
-    arrival->opening.emplace(decoder_, SealedBlob{cargo->items.front().place.blob, all},
-                             BlobDecoder::Opening::State::Arriving,
-                             [this, cargo, landing = arrival->landing](Result<BlobPtr> blob) {
-                               decoded(*cargo, 0, std::move(blob));
-                             });
-  };
+  const auto arrival = std::make_shared<Arrival>(
+      decoder_, decodes_on_arrival_ ? nullptr : &pool_, gate_, cargo->items.front().place.blob,
+      [this, cargo](Result<BlobPtr> blob) { decoded(*cargo, 0, std::move(blob)); });
+  std::erase_if(arrivals_, [](const std::weak_ptr<Arrival>& other) { return other.expired(); });
+  arrivals_.push_back(arrival);
+  if (stopping_) arrival->abandon();
+  load.arriving = [arrival](std::span<std::uint8_t> all, std::size_t arrived) { arrival->on(all, arrived); };
   load.arrived = [this, arrival, cargo, begin = load.range.offset](Result<Bytes> bytes, MemoryHold hold) {
-    const std::shared_ptr<Landing> landing = std::move(arrival->landing);
-    if (bytes.ok() && arrival->opening && bytes.value().data() == arrival->place.data()) {
-      landing->hold = std::move(hold);
-      landing->bytes = std::make_shared<Bytes>(bytes.take());
-      arrival->opening->finish(landing->bytes);
-      arrival->opening.reset();
-    } else {
-      arrival->opening.reset();
-      this->arrived(cargo, begin, std::move(bytes), std::move(hold));
-    }
+    if (!arrival->finish(bytes, hold)) arrived(cargo, begin, std::move(bytes), std::move(hold));
   };
 }
 

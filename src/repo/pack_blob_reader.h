@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "repo/arrival.h"
 #include "repo/blob_cache.h"
 #include "repo/blob_decoder.h"
 #include "repo/blob_reader.h"
@@ -51,7 +52,7 @@ class PackBlobReader : public BlobReader {
   // All references must outlive the reader.
   PackBlobReader(transport::Backend& backend, const Crypto& crypto, CpuPool& pool, Log& log,
                  IndexSource source, const BlobReaderOptions& options);
-  // As stop(); waits for decoding and a refresh under way, not for loads but those decoded as they arrive.
+  // As stop(); waits for decoding and a refresh under way, not for loads.
   ~PackBlobReader() override;
   // Fails every slot that is not ready, and all that are asked for later, with Cancelled. Does not block.
   void stop();
@@ -71,7 +72,6 @@ class PackBlobReader : public BlobReader {
   using FlightPtr = std::shared_ptr<Flight>;
   struct Cargo;
   struct Landing;
-  struct Arrival;
   struct Booking;
 
   BlobSlotPtr book(const Index& index, const BlobKey& key, Booking& booking);
@@ -103,6 +103,7 @@ class PackBlobReader : public BlobReader {
 
   std::mutex mutex_;
   std::unordered_map<BlobKey, FlightPtr, BlobKeyHash> flights_;
+  std::vector<std::weak_ptr<Arrival>> arrivals_;
   bool stopping_ = false;
 
   std::atomic<std::uint64_t> hits_{0}, misses_{0}, decoded_bytes_{0};

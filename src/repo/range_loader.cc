@@ -107,7 +107,10 @@ void RangeLoader::start(const RangeLoadPtr& load) {
   const transport::FileName pack{transport::FileType::Pack, load->pack.hex()};
   auto done = [this, gate = gate_, load](Result<Bytes> bytes) {
     const GatePass pass(gate);
-    if (!pass) return;
+    if (!pass) {
+      if (load->arriving) load->arriving({}, 0);  // before the bytes go
+      return;
+    }
     const bool ahead = load->urgency == Urgency::Ahead;
     MemoryHold hold(nullptr,
                     [this, memory = load->memory, ahead](std::nullptr_t) { finished(memory, ahead); });

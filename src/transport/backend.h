@@ -43,8 +43,8 @@ enum class Urgency { Demand, Ahead };
 
 using LoadDone = std::function<void(Result<Bytes>)>;
 // Told while a range is read: `all` is where it is going to be, and its first `arrived` bytes are there and
-// may be changed already. An attempt begins with 0 bytes; one that fails ends with `all` empty, and its bytes
-// are not touched any more.
+// may be changed already. An attempt begins with 0 bytes. One that fails ends with `all` empty: when that
+// call returns, nobody touches the bytes any more, whichever thread works on them.
 using OnArriving = std::function<void(std::span<std::uint8_t> all, std::size_t arrived)>;
 using ListDone = std::function<void(Result<std::vector<FileInfo>>)>;
 using StatusDone = std::function<void(Status)>;
@@ -66,7 +66,9 @@ class Backend {
   // Exactly `range`: a file that ends before it is Damaged.
   virtual void load_range(const FileName& file, ByteRange range, Urgency urgency, LoadDone done) = 0;
   // The same for somebody who works on the bytes while they come. `arriving` is called on the threads that
-  // lends_threads() speaks of, and not at all where there are none; what it throws fails the attempt.
+  // call `done`, may compute there only if lends_threads(), and may not be called at all; what it throws
+  // where it may compute fails the attempt, elsewhere it must not throw. Of an attempt that does not fail
+  // `done` gets the bytes where they arrived.
   virtual void load_range_arriving(const FileName& file, ByteRange range, Urgency urgency,
                                    const OnArriving& /*arriving*/, LoadDone done) {
     load_range(file, range, urgency, std::move(done));

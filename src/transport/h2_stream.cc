@@ -52,7 +52,10 @@ void H2Stream::on_headers_end() {
                                     " it may have"});
     return;
   }
-  if (announced_) make_room(*announced_);
+  if (announced_ && make_room(*announced_) && request_.arriving && *announced_ == request_.body_limit) {
+    arriving_ = true;  // the body stays where it is: more bytes than announced are beyond the limit
+    request_.arriving(response_.body, 0);
+  }
   if (request_.begins) std::exchange(request_.begins, nullptr)();
 }
 
@@ -74,6 +77,7 @@ void H2Stream::on_data(ByteView data) {
   }
   if (!data.empty()) std::memcpy(response_.body.data() + received_, data.data(), data.size());
   received_ += data.size();
+  if (arriving_) request_.arriving(response_.body, received_);
 }
 
 bool H2Stream::make_room(std::uint64_t size) {
@@ -100,11 +104,17 @@ bool H2Stream::expired(Clock::time_point now) const noexcept {
   return now - last_progress_ >= request_.deadline.idle || now - started_ >= request_.deadline.total;
 }
 
+void H2Stream::stop_arriving() {
+  if (std::exchange(arriving_, false)) request_.arriving({}, 0);
+}
+
 void H2Stream::complete(const Error& otherwise) {
   const HttpDone done = std::move(done_);
+  const bool incomplete = success() && announced_ && *announced_ != received_;
+  if (problem_ || !ended_ || !headers_seen_ || incomplete) stop_arriving();
   if (problem_) return done(std::move(*problem_));
   if (!ended_ || !headers_seen_) return done(otherwise);
-  if (success() && announced_ && *announced_ != received_) {
+  if (incomplete) {
     return done(Error(Errc::Unavailable, "the answer for " + request_.path + " ended after " +
                                              std::to_string(received_) + " of " +
                                              std::to_string(*announced_) + " bytes"));

@@ -41,6 +41,7 @@ class H2Stream {
  private:
   // Makes room for `size` bytes of the body; where there is no memory for them that is the answer's problem.
   bool make_room(std::uint64_t size);
+  void stop_arriving();
   bool success() const noexcept { return response_.status >= 200 && response_.status < 300; }
 
   HttpRequest request_;
@@ -52,6 +53,7 @@ class H2Stream {
   std::optional<std::uint64_t> announced_;  // Content-Length
   std::size_t received_ = 0;
   bool headers_seen_ = false;
+  bool arriving_ = false;
   bool ended_ = false;
   std::optional<Error> problem_;
 };

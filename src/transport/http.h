@@ -30,6 +30,8 @@ struct HttpRequest {
   // Called at most once, before `done`, when the first words of an answer have come: its status is 2xx. On a
   // thread of the channel's; must not block and may send.
   std::function<void()> begins;
+  // Called while an answer of exactly `body_limit` bytes comes, as Backend's load_range_arriving() says.
+  OnArriving arriving;
 };
 
 // A complete answer, whatever its status. Bodies of answers other than 2xx are cut off after a few KiB.

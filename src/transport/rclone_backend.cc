@@ -45,6 +45,11 @@ void RcloneBackend::load_range(const FileName& file, ByteRange range, Urgency ur
   rest_->load_range(file, range, urgency, std::move(done));
 }
 
+void RcloneBackend::load_range_arriving(const FileName& file, ByteRange range, Urgency urgency,
+                                        const OnArriving& arriving, LoadDone done) {
+  rest_->load_range_arriving(file, range, urgency, arriving, std::move(done));
+}
+
 void RcloneBackend::list(FileType type, ListDone done) { rest_->list(type, std::move(done)); }
 
 void RcloneBackend::save(const FileName& file, SharedBytes content, StatusDone done) {

@@ -52,6 +52,28 @@ Error doubtful_error(const FileName& file) {
   return {Errc::Unavailable, "the remote does not give " + file.path() + ", though it seems to have it"};
 }
 
+// Why an answer is not the file's content, or not all of the range.
+std::optional<Error> problem_of(const HttpResponse& response, const std::optional<ByteRange>& range,
+                                const FileName& file) {
+  if (!is_success(response.status)) return status_error(response, "cannot read " + file.path());
+  if (!range) return std::nullopt;
+  const std::string wanted = std::to_string(range->length) + " bytes at " + std::to_string(range->offset);
+  if (response.full_size &&
+      (*response.full_size < range->offset || *response.full_size - range->offset < range->length)) {
+    return Error(Errc::Damaged, file.path() + " ends at " + std::to_string(*response.full_size) +
+                                    ", before the end of the " + wanted);
+  }
+  if (response.status != 206 && range->offset != 0) {
+    return Error(Errc::Unavailable,
+                 "the remote ignored that only a part of " + file.path() + " was asked for");
+  }
+  if (response.body.size() != range->length) {
+    return Error(Errc::Damaged, "the remote sent " + std::to_string(response.body.size()) + " of the " +
+                                    wanted + " of " + file.path());
+  }
+  return std::nullopt;
+}
+
 // No repository has a file of this name, so that asking for it costs next to nothing.
 constexpr const char* kProbePath = "/file-that-is-not-there";
 
@@ -86,28 +108,17 @@ void RestBackend::refuse(const Error& reason, std::function<void(Error)> done) {
 
 void RestBackend::get(HttpRequest request, const FileName& file, LoadDone done) {
   const std::optional<ByteRange> range = request.range;
-  channel_.send(std::move(request), [this, file, range, done = std::move(done)](Result<HttpResponse> result) {
-    if (!result.ok()) return done(result.error());
-    HttpResponse response = result.take();
-    if (response.status == kNotFound) return confirm_missing(file, done);
-    if (!is_success(response.status)) return done(status_error(response, "cannot read " + file.path()));
-    if (!range) return done(std::move(response.body));
-    const std::string wanted = std::to_string(range->length) + " bytes at " + std::to_string(range->offset);
-    if (response.full_size &&
-        (*response.full_size < range->offset || *response.full_size - range->offset < range->length)) {
-      return done(Error(Errc::Damaged, file.path() + " ends at " + std::to_string(*response.full_size) +
-                                           ", before the end of the " + wanted));
-    }
-    if (response.status != 206 && range->offset != 0) {
-      return done(Error(Errc::Unavailable,
-                        "the remote ignored that only a part of " + file.path() + " was asked for"));
-    }
-    if (response.body.size() != range->length) {
-      return done(Error(Errc::Damaged, "the remote sent " + std::to_string(response.body.size()) +
-                                           " of the " + wanted + " of " + file.path()));
-    }
-    done(std::move(response.body));
-  });
+  const OnArriving arriving = request.arriving;
+  channel_.send(std::move(request),
+                [this, file, range, arriving, done = std::move(done)](Result<HttpResponse> result) {
+                  if (!result.ok()) return done(result.error());
+                  HttpResponse response = result.take();
+                  if (const std::optional<Error> problem = problem_of(response, range, file)) {
+                    if (arriving) arriving({}, 0);  // before the bytes go
+                    return response.status == kNotFound ? confirm_missing(file, done) : done(*problem);
+                  }
+                  done(std::move(response.body));
+                });
 }
 
 void RestBackend::load(const FileName& file, std::uint64_t limit, Urgency urgency, LoadDone done) {
@@ -119,12 +130,18 @@ void RestBackend::load(const FileName& file, std::uint64_t limit, Urgency urgenc
 }
 
 void RestBackend::load_range(const FileName& file, ByteRange range, Urgency urgency, LoadDone done) {
+  load_range_arriving(file, range, urgency, nullptr, std::move(done));
+}
+
+void RestBackend::load_range_arriving(const FileName& file, ByteRange range, Urgency urgency,
+                                      const OnArriving& arriving, LoadDone done) {
   if (const auto problem = name_problem(file)) return refuse(*problem, std::move(done));
   if (const auto problem = range_problem(file, range)) return refuse(*problem, std::move(done));
   HttpRequest wanted = request("GET", path_of(file), limits_.read);
   wanted.range = range;
   wanted.body_limit = range.length;
   wanted.urgency = urgency;
+  wanted.arriving = arriving;
   const std::string path = wanted.path;
   first_look_.enter(path, urgency == Urgency::Ahead,
                     [this, file, path, wanted = std::move(wanted), done = std::move(done)](bool looks) {

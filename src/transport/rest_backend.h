@@ -46,6 +46,8 @@ class RestBackend : public Backend {
 
   void load(const FileName& file, std::uint64_t limit, Urgency urgency, LoadDone done) override;
   void load_range(const FileName& file, ByteRange range, Urgency urgency, LoadDone done) override;
+  void load_range_arriving(const FileName& file, ByteRange range, Urgency urgency, const OnArriving& arriving,
+                           LoadDone done) override;
   void list(FileType type, ListDone done) override;
   void save(const FileName& file, SharedBytes content, StatusDone done) override;
   void remove(const FileName& file, StatusDone done) override;

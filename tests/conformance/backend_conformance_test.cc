@@ -5,7 +5,10 @@
 #include <algorithm>
 #include <atomic>
 #include <future>
+#include <mutex>
 #include <numeric>
+#include <span>
+#include <vector>
 
 #include "support/backend_under_test.h"
 #include "support/fake_backend.h"
@@ -94,6 +97,41 @@ TEST_P(BackendContract, CarriesBodiesOfManyMegabytes) {
   const std::uint64_t offset = content.size() - (9U << 20U);
   const Bytes tail = load_range(backend_, file, {offset, 9U << 20U});
   EXPECT_TRUE(std::equal(tail.begin(), tail.end(), content.begin() + static_cast<std::ptrdiff_t>(offset)));
+}
+
+TEST_P(BackendContract, ARangeCompletesWhereItArrived) {
+  const FileName file = numbered_file(FileType::Pack, 17);
+  const Bytes content = pattern(700'000);
+  save(backend_, file, shared(content));
+  std::mutex mutex;  // of what the backend's threads are told
+  std::vector<std::size_t> told;
+  std::span<std::uint8_t> place;
+  bool ended = false;
+  const auto arriving = [&](std::span<std::uint8_t> all, std::size_t arrived) {
+    const std::lock_guard lock(mutex);
+    ended = all.empty();
+    if (ended) return;
+    place = all;
+    told.push_back(arrived);
+    EXPECT_TRUE(
+        std::equal(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(arrived), content.begin() + 7));
+  };
+  const auto load_arriving = [&](ByteRange range) {
+    return await<Bytes>([&](LoadDone done) {
+      backend_.load_range_arriving(file, range, Urgency::Demand, arriving, std::move(done));
+    });
+  };
+  const Bytes bytes = load_arriving({7, 600'000});
+  EXPECT_TRUE(std::equal(bytes.begin(), bytes.end(), content.begin() + 7));
+  ASSERT_FALSE(told.empty());
+  EXPECT_EQ(told.front(), 0U);
+  EXPECT_EQ(told.back(), 600'000U);
+  EXPECT_TRUE(std::is_sorted(told.begin(), told.end()));
+  EXPECT_EQ(bytes.data(), place.data());
+  EXPECT_FALSE(ended);
+  told.clear();
+  EXPECT_EQ(code_of([&] { load_arriving({7, 700'000}); }), Errc::Damaged);
+  EXPECT_TRUE(told.empty() || ended);
 }
 
 TEST_P(BackendContract, ListsNamesAndSizesOfOneTypeOnly) {

@@ -140,7 +140,7 @@ void FakeBackend::load_range_arriving(const FileName& file, ByteRange range, Urg
     const auto from = content.begin() + static_cast<std::ptrdiff_t>(range.offset);
     return Bytes(from, from + static_cast<std::ptrdiff_t>(range.length));
   };
-  const transport::OnArriving told = lends_threads() ? arriving : nullptr;
+  const transport::OnArriving& told = arriving;
   run<Bytes>(
       {Call::Kind::LoadRange, file, range, urgency, told != nullptr},
       [this, file, cut, told](const Fault& fault) {

@@ -3,7 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <optional>
+#include <span>
+#include <string>
+#include <vector>
 
 #include "support/h2_server.h"
 
@@ -179,6 +183,88 @@ TEST_F(H2SessionTest, AnAnswerWithoutTheFileDoesNotBegin) {
   session_.check_deadlines(kStart + 10s);
   EXPECT_EQ(code_of(outcome), Errc::Timeout);
   EXPECT_EQ(begun, 0);
+}
+
+// What somebody was told who works on the bytes while they come.
+struct Told {
+  std::vector<std::size_t> arrived;
+  std::span<std::uint8_t> place;
+  bool ended = false;
+
+  HttpRequest request(std::uint64_t limit) {
+    HttpRequest request;
+    request.method = "GET";
+    request.path = "/data/ab";
+    request.body_limit = limit;
+    request.arriving = [this](std::span<std::uint8_t> all, std::size_t size) {
+      ended = all.empty();
+      if (!ended) place = all;
+      if (!ended) arrived.push_back(size);
+    };
+    return request;
+  }
+};
+
+TEST_F(H2SessionTest, TellsHowFarABodyOfTheExpectedSizeHasCome) {
+  reply_.headers = {{":status", "206"}, {"content-length", "100000"}};
+  reply_.body = bytes_of(100000);
+  Told told;
+  const Outcome outcome = send(told.request(100000));
+  talk(10000);
+  EXPECT_EQ(response(outcome).body, reply_.body);
+  EXPECT_EQ(response(outcome).body.data(), told.place.data());
+  ASSERT_GT(told.arrived.size(), 2U);
+  EXPECT_EQ(told.arrived.front(), 0U);
+  EXPECT_EQ(told.arrived.back(), 100000U);
+  EXPECT_TRUE(std::is_sorted(told.arrived.begin(), told.arrived.end()));
+  EXPECT_FALSE(told.ended);
+}
+
+TEST_F(H2SessionTest, SaysWhenABodyWillNotComeWhole) {
+  reply_.headers = {{":status", "206"}, {"content-length", "100000"}};
+  reply_.body = bytes_of(50000);
+  {
+    Told told;
+    const Outcome outcome = send(told.request(100000));
+    talk();
+    EXPECT_EQ(code_of(outcome), Errc::Unavailable);
+    EXPECT_TRUE(told.ended);
+  }
+  reply_.reset_after_body = true;
+  {
+    Told told;
+    const Outcome outcome = send(told.request(100000));
+    talk();
+    EXPECT_EQ(code_of(outcome), Errc::Unavailable);
+    EXPECT_TRUE(told.ended);
+  }
+  reply_ = {};
+  reply_.headers = {{":status", "206"}, {"content-length", "100000"}};
+  reply_.body = bytes_of(100000);
+  {
+    Told told;
+    const Outcome outcome = send(told.request(100000));
+    for (ByteView out = session_.next_output(); !out.empty(); out = session_.next_output())
+      server_.receive(out);
+    session_.receive(ByteView(server_.take_output()).first(30000), kStart);
+    EXPECT_FALSE(told.ended);
+    session_.fail_all({Errc::Unavailable, "gone"});
+    EXPECT_EQ(code_of(outcome), Errc::Unavailable);
+    EXPECT_TRUE(told.ended);
+  }
+}
+
+TEST_F(H2SessionTest, TellsNothingOfABodyOfAnotherSize) {
+  reply_.body = bytes_of(1000);
+  for (const char* length : {"1000", ""}) {
+    reply_.headers = {{":status", "206"}};
+    if (*length != '\0') reply_.headers.emplace_back("content-length", length);
+    Told told;
+    const Outcome outcome = send(told.request(2000));
+    talk();
+    EXPECT_EQ(response(outcome).body, reply_.body);
+    EXPECT_TRUE(told.arrived.empty());
+  }
 }
 
 TEST_F(H2SessionTest, ABodyThatEndsEarlyIsNoAnswer) {

@@ -136,6 +136,23 @@ TEST_F(RestBackendTest, AServerThatIgnoresTheRangeIsNotBelieved) {
   EXPECT_EQ(code_of([&] { load_range(backend_, pack_, {10, 5}); }), Errc::Unavailable);
 }
 
+TEST_F(RestBackendTest, WhoeverWorksOnARangeIsToldBeforeARefusedAnswerGoes) {
+  channel_.answer("GET /" + pack_.path(), 206, "12345");
+  std::vector<std::string> told;
+  const auto arriving = [&](std::span<std::uint8_t> all, std::size_t) {
+    told.emplace_back(all.empty() ? "ended" : "began");
+  };
+  const auto load_arriving = [&](ByteRange range) {
+    await<Bytes>([&](LoadDone done) {
+      backend_.load_range_arriving(pack_, range, Urgency::Demand, arriving, std::move(done));
+    });
+  };
+  load_arriving({10, 5});
+  EXPECT_TRUE(told.empty());  // this channel tells nothing
+  EXPECT_EQ(code_of([&] { load_arriving({10, 6}); }), Errc::Damaged);
+  EXPECT_EQ(told, std::vector<std::string>{"ended"});
+}
+
 TEST_F(RestBackendTest, AppendOnlyServersThatHaveTheFileAlreadyCountAsSaved) {
   const auto content = std::make_shared<const Bytes>(text("same"));
   channel_.answer("POST /" + pack_.path(), 403);
