@@ -13,9 +13,10 @@
 namespace restic::repo {
 
 // Where threads bring what is to be hashed, so that one of them can hash two at once (Sha256Lanes): that
-// takes half the processor's time. Who comes while another thread hashes one alone, or while another one is
-// on its way, leaves the work and goes; so nobody ever waits, and what is left is always taken. Thread-safe,
-// never blocks. Where the processor cannot do two at once everybody hashes his own.
+// takes half the processor's time. Who comes while another thread hashes, or while another one is on its way,
+// leaves the work and goes, unless some is left there already: then that thread takes both. So nobody ever
+// waits, and what is left is always taken. Thread-safe, never blocks. Where the processor cannot do two at
+// once everybody hashes his own.
 class HashDesk {
  public:
   struct Job {
