@@ -29,6 +29,8 @@ struct OpsContext {
   OpenHandles handles{};
   std::function<void()>
       about_to_wait{};  // before a request waits for the network; set before the first comes
+  // The kernel must ask for them again. Set likewise.
+  std::function<void(NodeId)> attributes_changed{};
 };
 
 inline OpsContext& context_of(fuse_req_t req) { return *static_cast<OpsContext*>(fuse_req_userdata(req)); }

@@ -180,6 +180,9 @@ void Session::run(const std::function<void()>& ready) {
   };
   WorkerPool workers(session, impl.options.threads, cut_off, [&impl] { impl.signal(); });
   impl.about_to_wait = [&workers] { workers.about_to_wait(); };
+  impl.attributes_changed = [session](NodeId node) {
+    fuse_lowlevel_notify_inval_inode(session, node, -1, 0);
+  };
   const auto end = [&] {
     impl.vfs.shut_down();
     if (impl.branch != nullptr) impl.branch->stop();

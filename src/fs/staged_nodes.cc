@@ -13,7 +13,7 @@
 namespace restic::fs {
 namespace {
 
-constexpr std::chrono::milliseconds kCloseIsTold{20};
+constexpr std::chrono::milliseconds kCloseIsTold{100};
 
 }  // namespace
 
@@ -204,16 +204,17 @@ OpenMode StagedNodes::opened(const StagedNodePtr& node, OpenMode wished) {
   ++node->handles_;
   if (mode.cached && mode.reads) ++node->cached_readers_;
   if (!mode.cached && mode.writes) {
-    ++node->uncached_writers_;
+    if (node->uncached_writers_++ == 0) node->writer_stays_ = false;
     node->written_uncached_ = true;
   }
   return mode;
 }
 
-void StagedNodes::closed(const StagedNodePtr& node, OpenMode mode) {
+void StagedNodes::closed(const StagedNodePtr& node, OpenMode mode, bool was_used) {
   SharedFd last;
   const std::lock_guard lock(mutex_);
-  if (mode.cached && mode.reads) --node->cached_readers_;
+  // Opening this reader has emptied the cache, and nobody wrote past it since.
+  if (mode.cached && mode.reads && --node->cached_readers_ == 0 && was_used) node->written_uncached_ = false;
   if (!mode.cached && mode.writes && --node->uncached_writers_ == 0) closed_.notify_all();
   if (--node->handles_ == 0 && node->removed_) last = std::move(node->fd_);
 }
@@ -223,9 +224,16 @@ bool StagedNodes::written_uncached(const StagedNodePtr& node) const {
   return node->written_uncached_;
 }
 
-void StagedNodes::await_uncached_writers(const StagedNodePtr& node) {
+void StagedNodes::await_uncached_writers(const StagedNodePtr& node,
+                                         const std::function<void()>& about_to_wait) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (node->uncached_writers_ == 0 || node->writer_stays_) return;
+  }
+  about_to_wait();
   std::unique_lock lock(mutex_);
-  closed_.wait_for(lock, kCloseIsTold, [&] { return node->uncached_writers_ == 0; });
+  const bool closed = closed_.wait_for(lock, kCloseIsTold, [&] { return node->uncached_writers_ == 0; });
+  if (!closed) node->writer_stays_ = true;
 }
 
 void StagedNodes::pin(const StagedNodePtr& node) {

@@ -79,7 +79,8 @@ struct StagedNode {
   std::uint64_t handles_ = 0;
   std::uint64_t cached_readers_ = 0;
   std::uint64_t uncached_writers_ = 0;
-  bool written_uncached_ = false;  // ever
+  bool written_uncached_ = false;  // since the cache was emptied
+  bool writer_stays_ = false;      // an uncached one; somebody has waited in vain
   bool removed_ = false;
 };
 
@@ -113,14 +114,15 @@ class StagedNodes {
   void removed(const FileKey& key);
   // The file was opened. Writes past the kernel's cache do not reach who reads from it, so `wished` has its
   // way for who only writes, and only while nobody reads from the cache; who reads is cached unless somebody
-  // writes past it. Whoever was opened is closed() with the mode that this returns.
+  // writes past it. Whoever was opened is closed() with the mode that this returns; `was_used`: the kernel
+  // had it.
   OpenMode opened(const StagedNodePtr& node, OpenMode wished);
-  void closed(const StagedNodePtr& node, OpenMode mode);
+  void closed(const StagedNodePtr& node, OpenMode mode, bool was_used = true);
   // Whether what the kernel has cached of the file may be older than what is in it.
   bool written_uncached(const StagedNodePtr& node) const;
-  // Waits until nobody writes past the cache, a moment at most: the kernel tells of a close only after the
-  // program has gone on.
-  void await_uncached_writers(const StagedNodePtr& node);
+  // Waits until nobody writes past the cache: the kernel tells of a close only after the program has gone on.
+  // A moment at most, and not again for a writer that outlasted it.
+  void await_uncached_writers(const StagedNodePtr& node, const std::function<void()>& about_to_wait);
   // The file is about to get another place: makes sure the node does not depend on its name.
   void pin(const StagedNodePtr& node);
   // The file, pinned before, was taken over into another tray.

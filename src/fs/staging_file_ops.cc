@@ -16,8 +16,26 @@ namespace {
 // the kernel sends the right place with every write. Nor may it ask for aligned buffers.
 constexpr int kNotPassedOn = O_NOFOLLOW | O_APPEND | O_DIRECT | O_CREAT | O_EXCL;
 
+// A write past the cache by another user than ours, through a descriptor of ours or beside one: what the
+// kernel does for cached writes.
+void take_privileges_away(fuse_req_t req, const StagedHandle& handle) {
+  struct stat status {};
+  if (::fstat(handle.fd.get(), &status) != 0) return;
+  const bool group_runs = (status.st_mode & S_IXGRP) != 0;
+  const mode_t taken = S_ISUID | (group_runs ? S_ISGID : 0U);
+  if ((status.st_mode & taken) == 0) return;
+  ::fchmod(handle.fd.get(), status.st_mode & 07777U & ~taken);
+  context_of(req).attributes_changed(handle.node->id);
+}
+
 void open(fuse_req_t req, fuse_ino_t id, fuse_file_info* info) {
   Staging& staging = staging_of(req);
+  // With no change begun, which would hold up a commit and all others with it.
+  if ((info->flags & O_ACCMODE) != O_WRONLY) {
+    if (const StagedNodePtr found = staging.node(id)) {
+      staging.nodes().await_uncached_writers(found, context_of(req).about_to_wait);
+    }
+  }
   const int flags = (info->flags & ~kNotPassedOn) | O_CLOEXEC;
   const bool changes = (info->flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC) != 0;
   // Reading what is being committed harms nobody.
@@ -31,17 +49,16 @@ void open(fuse_req_t req, fuse_ino_t id, fuse_file_info* info) {
   }
   const SharedFd file = node ? staging.nodes().fd(node) : nullptr;
   if (!file) return reply_stale(req);
-  if ((info->flags & O_ACCMODE) != O_WRONLY) staging.nodes().await_uncached_writers(node);
   if (changes) staging.closed_files().opened_for_writing(node);
   UniqueFd fd(::open(path_of(file).c_str(), flags));
-  const int error = fd ? EBUSY : errno;
+  const int error = errno;
   if (fd) keep_handle(req, *info, std::move(fd), node);
   if (changes) staging.closed_files().closed_after_writing(node);
   if (info->fh == 0) {
     fuse_reply_err(req, error);
     return;
   }
-  if (fuse_reply_open(req, info) == -ENOENT) drop_handle(req, *info);
+  if (const int reply = fuse_reply_open(req, info); reply == -ENOENT) drop_handle(req, *info, reply);
 }
 
 void release(fuse_req_t req, fuse_ino_t, fuse_file_info* info) {
@@ -61,6 +78,7 @@ void write_buf(fuse_req_t req, fuse_ino_t, fuse_bufvec* content, off_t offset, f
   const StagedHandle& handle = handle_of(*info);
   const StagingChange change(staging_of(req), handle.node);
   if (!change) return reply_stale(req);
+  if (!handle.mode.cached && !is_ours(req)) take_privileges_away(req, handle);
   fuse_bufvec file = FUSE_BUFVEC_INIT(fuse_buf_size(content));
   file.buf[0].flags = static_cast<fuse_buf_flags>(FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK);
   file.buf[0].fd = handle.fd.get();

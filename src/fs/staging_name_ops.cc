@@ -184,13 +184,9 @@ void create(fuse_req_t req, fuse_ino_t parent_id, const char* name, mode_t mode,
   struct stat status {};
   if (!fd || ::fstat(fd.get(), &status) != 0) return reply_errno(req, -1);
   const fuse_entry_param entry = staged_entry(staging, parent_id, change.node(), name, status);
-  if (!keep_handle(req, *info, std::move(fd), staging.nodes().find(entry.ino))) {
-    staging.nodes().forget(entry.ino, 1);
-    fuse_reply_err(req, EBUSY);
-    return;
-  }
-  if (fuse_reply_create(req, &entry, info) == -ENOENT) {
-    drop_handle(req, *info);
+  keep_handle(req, *info, std::move(fd), staging.nodes().find(entry.ino));
+  if (const int reply = fuse_reply_create(req, &entry, info); reply == -ENOENT) {
+    drop_handle(req, *info, reply);
     staging.nodes().forget(entry.ino, 1);
   }
 }

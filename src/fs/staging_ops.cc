@@ -12,17 +12,15 @@ namespace restic::fs {
 
 StagedHandle& handle_of(const fuse_file_info& info) { return OpenHandles::at<StagedHandle>(info.fh); }
 
-bool keep_handle(fuse_req_t req, fuse_file_info& info, UniqueFd fd, const StagedNodePtr& node) {
+bool is_ours(fuse_req_t req) { return fuse_req_ctx(req)->uid == ::geteuid(); }
+
+void keep_handle(fuse_req_t req, fuse_file_info& info, UniqueFd fd, const StagedNodePtr& node) {
   Staging& staging = staging_of(req);
   const int access = info.flags & O_ACCMODE;
-  const bool ours = fuse_req_ctx(req)->uid == ::geteuid();
-  const OpenMode mode = staging.nodes().opened(
-      node,
-      {.reads = access != O_WRONLY, .writes = access != O_RDONLY, .cached = access != O_WRONLY || !ours});
-  if (mode.writes && !mode.cached && !ours) {
-    staging.nodes().closed(node, mode);
-    return false;
-  }
+  // What other users write had better go through the cache, where the kernel itself takes setuid bits away.
+  const OpenMode mode = staging.nodes().opened(node, {.reads = access != O_WRONLY,
+                                                      .writes = access != O_RDONLY,
+                                                      .cached = access != O_WRONLY || !is_ours(req)});
   // Writes of a descriptor with O_DIRECT may come side by side.
   const bool sequential = (info.flags & O_DIRECT) == 0;
   if (mode.writes) staging.closed_files().opened_for_writing(node, sequential ? fd.get() : -1);
@@ -31,13 +29,12 @@ bool keep_handle(fuse_req_t req, fuse_file_info& info, UniqueFd fd, const Staged
   info.direct_io = mode.cached ? 0 : 1;
   // Everything else that changes a staged file goes through the cache, so what is in it stays true.
   info.keep_cache = mode.cached && !staging.nodes().written_uncached(node) ? 1 : 0;
-  return true;
 }
 
-void drop_handle(fuse_req_t req, const fuse_file_info& info) {
+void drop_handle(fuse_req_t req, const fuse_file_info& info, int reply) {
   Staging& staging = staging_of(req);
   const std::unique_ptr<StagedHandle> handle = context_of(req).handles.take<StagedHandle>(info.fh);
-  staging.nodes().closed(handle->node, handle->mode);
+  staging.nodes().closed(handle->node, handle->mode, reply == 0);
   if (!handle->mode.writes) return;
   staging.note_change();
   staging.closed_files().closed_after_writing(handle->node);

@@ -24,10 +24,12 @@ struct StagedHandle {
   OpenMode mode;
 };
 StagedHandle& handle_of(const fuse_file_info& info);
-// Hands an opened file to the kernel's handle. False: EBUSY, another user wants to read and write what is
-// being written without the kernel's cache, where nothing would take setuid bits away.
-bool keep_handle(fuse_req_t req, fuse_file_info& info, UniqueFd fd, const StagedNodePtr& node);
-void drop_handle(fuse_req_t req, const fuse_file_info& info);
+// Hands an opened file to the kernel's handle.
+void keep_handle(fuse_req_t req, fuse_file_info& info, UniqueFd fd, const StagedNodePtr& node);
+// `reply` is what answering the opening came to: not 0 where the kernel never had the handle.
+void drop_handle(fuse_req_t req, const fuse_file_info& info, int reply = 0);
+// Whether the caller is the user whom we run as.
+bool is_ours(fuse_req_t req);
 
 // Whether a name directly in `new/` may be believed for ever: it may not, for it is gone after the next seal,
 // also for those who still hold the folder of before.

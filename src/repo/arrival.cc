@@ -73,7 +73,7 @@ bool Arrival::finish(Result<Bytes>& bytes, MemoryHold& hold) {
       stay_->hold = std::move(hold);
       arrived_ = place_.size();
       complete_ = true;
-      call(lock);
+      if (!call(lock)) work();
       return true;
     }
   }
@@ -90,12 +90,24 @@ void Arrival::abandon() {
   if (!at_work_) gone = leave();
 }
 
-// Gives the lock back.
-void Arrival::call(Lock& lock) {
-  if (std::exchange(called_, true)) return lock.unlock();
+// Gives the lock back. False: there is no memory to call anybody.
+bool Arrival::call(Lock& lock) {
+  const bool was_called = std::exchange(called_, true);
   lock.unlock();
-  if (pool_ == nullptr) return work();
-  pool_->submit([self = shared_from_this()] { self->work(); });
+  if (was_called) return true;
+  if (pool_ == nullptr) {
+    work();
+    return true;
+  }
+  try {
+    pool_->submit([self = shared_from_this()] { self->work(); });
+    return true;
+  } catch (const std::exception&) {
+    lock.lock();
+    called_ = false;
+    lock.unlock();
+    return false;
+  }
 }
 
 void Arrival::work() {
@@ -104,8 +116,10 @@ void Arrival::work() {
     const std::size_t to = std::min(arrived_, opened_ + kPiece);
     const bool last = complete_ && to == arrived_;
     at_work_ = true;
+    const std::span<std::uint8_t> place = place_;
     lock.unlock();
-    std::optional<Error> failure = open_piece(to, last);
+    std::optional<Error> failure = open_piece(place, to, last);
+    if (failure || last) opening_.reset();  // which may hash for others
     lock.lock();
     at_work_ = false;
     opened_ = to;
@@ -123,11 +137,11 @@ void Arrival::work() {
   called_ = false;
 }
 
-std::optional<Error> Arrival::open_piece(std::size_t to, bool last) {
+std::optional<Error> Arrival::open_piece(std::span<std::uint8_t> place, std::size_t to, bool last) {
   try {
     if (!opening_) {
       opening_.emplace(
-          decoder_, SealedBlob{blob_, place_}, BlobDecoder::Opening::State::Arriving,
+          decoder_, SealedBlob{blob_, place}, BlobDecoder::Opening::State::Arriving,
           [decoded = decoded_, stay = stay_](Result<BlobPtr> blob) { decoded(std::move(blob)); });
     }
     opening_->go_on(to);

@@ -53,9 +53,9 @@ class Arrival : public std::enable_shared_from_this<Arrival> {
   void begin(std::span<std::uint8_t> all);
   void forget();
   StayPtr leave();
-  void call(Lock& lock);
+  bool call(Lock& lock);
   void work();
-  std::optional<Error> open_piece(std::size_t to, bool last);
+  std::optional<Error> open_piece(std::span<std::uint8_t> place, std::size_t to, bool last);
 
   BlobDecoder& decoder_;
   CpuPool* const pool_;
@@ -66,7 +66,7 @@ class Arrival : public std::enable_shared_from_this<Arrival> {
   std::mutex mutex_;
   std::condition_variable rests_;
   bool called_ = false;   // somebody is at work, or will be
-  bool at_work_ = false;  // and uses place_, stay_ and opening_, which nobody changes meanwhile
+  bool at_work_ = false;  // and uses stay_ and opening_, which nobody changes meanwhile
   bool abandoned_ = false;
   std::span<std::uint8_t> place_;  // empty: there is nothing to open
   std::size_t arrived_ = 0, opened_ = 0;

@@ -49,7 +49,7 @@ void HashDesk::arrive(std::optional<Job> job) {
   {
     const std::lock_guard lock(mutex_);
     --coming_;
-    const bool others = two_at_once_ && (coming_ > 0 || hashing_ > 0);
+    const bool others = two_at_once_ && (coming_ > 0 || with_free_lane_ > 0 || hashing_ >= enough_);
     if (job && !left_ && others) {
       left_ = std::move(job);
       return;

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <functional>
 #include <mutex>
 #include <optional>
+#include <thread>
 
 #include "base/bytes.h"
 #include "repo/id.h"
@@ -13,10 +15,10 @@
 namespace restic::repo {
 
 // Where threads bring what is to be hashed, so that one of them can hash two at once (Sha256Lanes): that
-// takes half the processor's time. Who comes while another thread hashes, or while another one is on its way,
-// leaves the work and goes, unless some is left there already: then that thread takes both. So nobody ever
-// waits, and what is left is always taken. Thread-safe, never blocks. Where the processor cannot do two at
-// once everybody hashes his own.
+// takes half the processor's time. Who comes while another thread hashes one alone, while another one is on
+// its way, or while half of the processors hash, leaves the work and goes, unless some is left there already:
+// then that thread takes both. So nobody ever waits, and what is left is always taken. Thread-safe, never
+// blocks. Where the processor cannot do two at once everybody hashes his own.
 class HashDesk {
  public:
   struct Job {
@@ -65,6 +67,8 @@ class HashDesk {
   bool nobody_is_about() const { return coming_ == 0 && outside_ == 0 && hashing_ == 0; }
 
   const bool two_at_once_ = Sha256Lanes::available();
+  // So many threads that hash are a match for those that decode; with fewer there may be idle processors.
+  const std::size_t enough_ = std::max(1U, std::thread::hardware_concurrency() / 2);
   std::mutex mutex_;
   std::size_t coming_ = 0;  // guarded by mutex_, like the rest
   std::size_t outside_ = 0;

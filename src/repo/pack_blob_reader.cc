@@ -202,8 +202,8 @@ BlobSlotPtr PackBlobReader::book(const Index& index, const BlobKey& key, Booking
   return flight->slot;
 }
 
-// What is on its way has the one size, and then the other. Both are there while it is decoded, which is all
-// the time when the thread that reads it does so, and else for a few only.
+// What is on its way has the one size, and then the other. Both are there while it is decoded: all the time
+// when the thread that reads it does so or it is opened on its way, and else for a few only.
 std::uint64_t PackBlobReader::memory_for(std::uint64_t sealed, std::uint64_t plain) const {
   return decodes_on_arrival_ ? sealed + plain : std::max(sealed, plain);
 }
@@ -220,11 +220,12 @@ RangeLoadPtr PackBlobReader::make_load(const Id& pack, transport::ByteRange rang
     item.flight->load = load;
     plain += item.place.blob.plain_size();
   }
-  load->memory = memory_for(range.length, plain);
   // What is read ahead comes in numbers, and keeps all processors busy as it is.
   const PackedBlob& first = cargo->items.front().place.blob;
-  if (urgency == Urgency::Demand && first.length == range.length && BlobDecoder::is_large(first)) {
-    load->memory = range.length + plain;
+  const bool opens_on_its_way =
+      urgency == Urgency::Demand && first.length == range.length && BlobDecoder::is_large(first);
+  load->memory = opens_on_its_way ? range.length + plain : memory_for(range.length, plain);
+  if (opens_on_its_way) {
     open_while_it_arrives(*load, cargo);
     return load;
   }

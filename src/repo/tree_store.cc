@@ -125,32 +125,46 @@ TreePtr TreeStore::tree(const Id& id) {
     fetch_ahead();
     std::unique_lock lock(mutex_);
     flight->landed.wait(lock, [&] { return flight->result.has_value(); });
-    // A flight ahead fails sooner than one that somebody waits for: it looks for no fresh index.
-    if (flight->result->ok() || !flight->ahead || again) return flight->result->value();
+    // A flight ahead fails sooner than one that somebody waits for: it looks for no fresh index. The log
+    // never has the last word.
+    if (flight->result->ok() || !flight->ahead || (again && !flight->from_log))
+      return flight->result->value();
   }
 }
 
 // Null: it does not come from there, or the caller had better read it itself.
 TreePtr TreeStore::await_log_reader(const Id& id) {
+  std::unique_lock lock(mutex_);
+  const auto found = flights_.find(id);
+  if (found == flights_.end() || !found->second->from_log) return nullptr;
+  const FlightPtr flight = found->second;
+  forget_old_walk();
+  earn();
   TreePtr tree;
-  {
-    std::unique_lock lock(mutex_);
-    const auto found = flights_.find(id);
-    if (found == flights_.end() || !found->second->from_log) return nullptr;
-    const FlightPtr flight = found->second;
-    earn();
-    if (flight->queued) {
-      flight->queued = false;
-      flights_.erase(found);
-      --flying_ahead_;
-      return nullptr;
-    }
+  if (take_over(id, *flight)) {
+    lock.unlock();
+    tree = from_log(id);
+    lock.lock();
+    if (tree) enqueue_subtrees(*tree);
+  } else {
     flight->demanded = true;
     flight->landed.wait(lock, [&] { return flight->result.has_value(); });
-    if (flight->result->ok()) tree = flight->result->value();
+    const Result<TreePtr>& result = *flight->result;
+    if (!result.ok() && result.error().code() == Errc::Cancelled) throw Error(result.error());
+    if (result.ok()) tree = result.value();
   }
+  lock.unlock();
   fetch_ahead();
   return tree;
+}
+
+// With mutex_ held. True: the log's reader had not come to it and leaves it alone. Nobody waits for such a
+// flight.
+bool TreeStore::take_over(const Id& id, Flight& flight) {
+  if (!std::exchange(flight.queued, false)) return false;
+  flights_.erase(id);
+  --flying_ahead_;
+  return true;
 }
 
 // Two threads may do this for one tree at once; the second one's is dropped.
@@ -196,12 +210,12 @@ void TreeStore::read_log() {
   }
 }
 
-// With mutex_ held. Without a thread they are read when they are asked for.
-void TreeStore::queue_for_log_reader(const Id& id) {
+// With mutex_ held. False: without a thread it is read when it is asked for.
+bool TreeStore::queue_for_log_reader(const Id& id) {
   try {
     if (!log_reader_.joinable()) log_reader_ = std::thread([this] { read_log(); });
   } catch (const std::system_error&) {
-    return;
+    return false;
   }
   auto flight = std::make_shared<Flight>();
   flight->ahead = flight->from_log = flight->queued = true;
@@ -209,6 +223,7 @@ void TreeStore::queue_for_log_reader(const Id& id) {
   ++flying_ahead_;
   log_queue_.emplace_back(id, std::move(flight));
   log_work_.notify_one();
+  return true;
 }
 
 // Joins the flight of a tree or starts one with the slot of its blob.
@@ -217,7 +232,10 @@ TreeStore::FlightPtr TreeStore::fly(const Id& id, const BlobSlotPtr& slot, bool 
   flight->ahead = ahead;
   {
     std::lock_guard lock(mutex_);
-    if (const auto found = flights_.find(id); found != flights_.end()) return found->second;
+    if (const auto found = flights_.find(id); found != flights_.end()) {
+      const FlightPtr other = found->second;
+      if (!take_over(id, *other)) return other;
+    }
     // A flight may have landed since the caller looked into the cache.
     if (TreePtr tree = cache_.peek(id)) {
       flight->result = std::move(tree);
@@ -318,12 +336,9 @@ std::vector<BlobKey> TreeStore::next_batch() {
     const Id id = frontier_.front();
     frontier_.pop_front();
     if (flights_.contains(id) || cache_.peek(id)) continue;
-    if (log_ != nullptr && log_->contains(id)) {
-      queue_for_log_reader(id);
-    } else {
-      batch.push_back({BlobType::Tree, id});
-    }
-    ++taken_now;
+    const bool in_log = log_ != nullptr && log_->contains(id);
+    if (!in_log) batch.push_back({BlobType::Tree, id});
+    if (!in_log || queue_for_log_reader(id)) ++taken_now;
   }
   credit_ -= taken_now;
   if (batch.empty()) fetching_ = false;

@@ -67,6 +67,7 @@ class TreeStore {
   using FlightPtr = std::shared_ptr<Flight>;
 
   TreePtr await_log_reader(const Id& id);
+  bool take_over(const Id& id, Flight& flight);
   TreePtr from_log(const Id& id);
   TreePtr decode_from_log(const Id& id);
   void read_log();
@@ -76,7 +77,7 @@ class TreeStore {
   void land(const Id& id, const FlightPtr& flight, const BlobSlotPtr& slot);
   void fetch_ahead();
   std::vector<BlobKey> next_batch();
-  void queue_for_log_reader(const Id& id);
+  bool queue_for_log_reader(const Id& id);
   void give_up(std::span<const BlobKey> keys);
   bool forget_old_walk();
   void earn();

@@ -13,7 +13,7 @@
 namespace restic::transport {
 
 struct RestLimits {
-  unsigned parallelism = 24;
+  unsigned parallelism = 48;                            // as many as the channel keeps in flight
   std::uint64_t list_body = std::uint64_t{256} << 20U;  // bytes of one list's JSON: three million names
   HttpDeadline read{std::chrono::seconds(30), std::chrono::minutes(15)};
   // rclone lists a whole folder before it says the first word.

@@ -68,23 +68,44 @@ TEST_F(StagedNodesTest, NobodyReadsFromACacheThatSomebodyWritesPast) {
   EXPECT_TRUE(nodes_.written_uncached(node_)) << "what was cached before is old";
 }
 
-TEST_F(StagedNodesTest, AReaderWaitsForTheWriterThatIsBeingClosedAndNotForOneThatStays) {
-  nodes_.await_uncached_writers(node_);  // nobody writes: at once
-  const OpenMode writer = nodes_.opened(node_, kOnlyWrites);
-  nodes_.await_uncached_writers(node_);  // comes back, or this test never ends
-  EXPECT_FALSE(nodes_.opened(node_, kReads).cached);
-  std::thread closing([&] {
+TEST_F(StagedNodesTest, TheCacheIsTrueAgainOnceAReaderHasHadItEmptied) {
+  nodes_.closed(node_, nodes_.opened(node_, kOnlyWrites));
+  EXPECT_TRUE(nodes_.written_uncached(node_));
+  nodes_.closed(node_, nodes_.opened(node_, kReads), false);
+  EXPECT_TRUE(nodes_.written_uncached(node_)) << "the kernel never had that reader";
+  const OpenMode first = nodes_.opened(node_, kReads);
+  nodes_.closed(node_, nodes_.opened(node_, kReads));
+  EXPECT_TRUE(nodes_.written_uncached(node_)) << "the first may not have been told yet";
+  nodes_.closed(node_, first);
+  EXPECT_FALSE(nodes_.written_uncached(node_));
+}
+
+TEST_F(StagedNodesTest, AReaderWaitsForTheWriterThatIsBeingClosedAndOnceForOneThatStays) {
+  int waits = 0;
+  const auto waiting = [&] { ++waits; };
+  nodes_.await_uncached_writers(node_, waiting);
+  EXPECT_EQ(waits, 0) << "nobody writes";
+  const OpenMode closing = nodes_.opened(node_, kOnlyWrites);
+  std::thread closes([&] {
     std::this_thread::sleep_for(2ms);
-    nodes_.closed(node_, writer);
+    nodes_.closed(node_, closing);
   });
-  // More than once where the machine is slow.
-  OpenMode reader;
-  do {
-    nodes_.await_uncached_writers(node_);
-    reader = nodes_.opened(node_, kReads);
-  } while (!reader.cached);
-  closing.join();
-  EXPECT_TRUE(reader.cached);
+  while (waits < 50 && !nodes_.opened(node_, kReads).cached) nodes_.await_uncached_writers(node_, waiting);
+  closes.join();
+  EXPECT_EQ(waits, 1);
+
+  node_ = make_node();
+  waits = 0;
+  const OpenMode stays = nodes_.opened(node_, kOnlyWrites);
+  const auto begin = std::chrono::steady_clock::now();
+  nodes_.await_uncached_writers(node_, waiting);
+  EXPECT_GE(std::chrono::steady_clock::now() - begin, 50ms);
+  nodes_.await_uncached_writers(node_, waiting);
+  EXPECT_EQ(waits, 1);
+  nodes_.closed(node_, stays);
+  nodes_.opened(node_, kOnlyWrites);
+  nodes_.await_uncached_writers(node_, waiting);
+  EXPECT_EQ(waits, 2) << "another writer";
 }
 
 }  // namespace
