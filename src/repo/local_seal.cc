@@ -7,12 +7,14 @@
 #include <cstring>
 #include <string>
 
+#include "repo/xchacha.h"
+
 namespace restic::repo {
 
 namespace {
 
-constexpr std::size_t kSealNonceSize = crypto_aead_xchacha20poly1305_ietf_NPUBBYTES;
-constexpr std::size_t kTagSize = crypto_aead_xchacha20poly1305_ietf_ABYTES;
+constexpr std::size_t kSealNonceSize = XChaCha::kNonceSize;
+constexpr std::size_t kTagSize = XChaCha::kTagSize;
 static_assert(LocalSeal::kOverhead == kSealNonceSize + kTagSize);
 
 // The key for one use: a keyed hash of its name, the repository and the store.
@@ -77,9 +79,9 @@ void LocalSeal::seal(const Token& token, ByteView plain, Bytes& out) const {
     size = plain.size();
     if (size != 0) std::memcpy(content, plain.data(), size);
   }
-  const Context context = context_of(token, plain.size());
-  crypto_aead_xchacha20poly1305_ietf_encrypt(content, nullptr, content, size, context.data(), context.size(),
-                                             nullptr, nonce, keys_->seal.data());
+  XChaCha::seal(keys_->seal, std::span<const std::uint8_t, kSealNonceSize>(nonce, kSealNonceSize),
+                context_of(token, plain.size()), {content, size},
+                std::span<std::uint8_t, kTagSize>(content + size, kTagSize));
   out.resize(begin + size + kOverhead);
 }
 
@@ -88,17 +90,15 @@ std::optional<Bytes> LocalSeal::open(const Token& token, std::span<std::uint8_t>
   if (sealed.size() < kOverhead || plain_size > kMostPlain) return std::nullopt;
   const std::size_t size = sealed.size() - kOverhead;
   if (size > plain_size) return std::nullopt;
-  const Context context = context_of(token, plain_size);
+  const std::span<std::uint8_t> content = sealed.subspan(kSealNonceSize, size);
   Bytes plain;
   plain.resize(plain_size);
   const bool stored = size == plain_size;
-  std::uint8_t* const content = sealed.data() + kSealNonceSize;
-  if (crypto_aead_xchacha20poly1305_ietf_decrypt(stored ? plain.data() : content, nullptr, nullptr, content,
-                                                 size + kTagSize, context.data(), context.size(),
-                                                 sealed.data(), keys_->seal.data()) != 0) {
+  if (!XChaCha::open(keys_->seal, sealed.first<kSealNonceSize>(), context_of(token, plain_size), content,
+                     sealed.last<kTagSize>(), stored ? plain.data() : content.data())) {
     return std::nullopt;
   }
-  if (!stored && LZ4_decompress_safe(reinterpret_cast<const char*>(content),
+  if (!stored && LZ4_decompress_safe(reinterpret_cast<const char*>(content.data()),
                                      reinterpret_cast<char*>(plain.data()), static_cast<int>(size),
                                      static_cast<int>(plain_size)) != static_cast<int>(plain_size)) {
     return std::nullopt;
