@@ -233,7 +233,7 @@ TreeStore::FlightPtr TreeStore::fly(const Id& id, const BlobSlotPtr& slot, bool 
   {
     std::lock_guard lock(mutex_);
     if (const auto found = flights_.find(id); found != flights_.end()) {
-      const FlightPtr other = found->second;
+      FlightPtr other = found->second;
       if (!take_over(id, *other)) return other;
     }
     // A flight may have landed since the caller looked into the cache.
