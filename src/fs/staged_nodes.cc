@@ -14,6 +14,7 @@ namespace restic::fs {
 namespace {
 
 constexpr std::chrono::milliseconds kCloseIsTold{100};
+constexpr std::size_t kMostAwait = 4;  // of the threads that serve all requests
 
 }  // namespace
 
@@ -228,12 +229,14 @@ void StagedNodes::await_uncached_writers(const StagedNodePtr& node,
                                          const std::function<void()>& about_to_wait) {
   {
     const std::lock_guard lock(mutex_);
-    if (node->uncached_writers_ == 0 || node->writer_stays_) return;
+    if (node->uncached_writers_ == 0 || node->writer_stays_ || await_close_ == kMostAwait) return;
+    ++await_close_;
   }
   about_to_wait();
   std::unique_lock lock(mutex_);
   const bool closed = closed_.wait_for(lock, kCloseIsTold, [&] { return node->uncached_writers_ == 0; });
   if (!closed) node->writer_stays_ = true;
+  --await_close_;
 }
 
 void StagedNodes::pin(const StagedNodePtr& node) {

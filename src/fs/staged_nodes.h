@@ -121,7 +121,7 @@ class StagedNodes {
   // Whether what the kernel has cached of the file may be older than what is in it.
   bool written_uncached(const StagedNodePtr& node) const;
   // Waits until nobody writes past the cache: the kernel tells of a close only after the program has gone on.
-  // A moment at most, and not again for a writer that outlasted it.
+  // A moment at most, not again for a writer that outlasted it, and not while some others wait.
   void await_uncached_writers(const StagedNodePtr& node, const std::function<void()>& about_to_wait);
   // The file is about to get another place: makes sure the node does not depend on its name.
   void pin(const StagedNodePtr& node);
@@ -136,6 +136,7 @@ class StagedNodes {
   const std::size_t fd_budget_;
   mutable std::mutex mutex_;
   std::condition_variable closed_;  // the last uncached writer of a file
+  std::size_t await_close_ = 0;     // threads
   NodeId last_id_ = 0;
   std::unordered_map<NodeId, StagedNodePtr> by_id_;
   std::unordered_map<FileKey, StagedNodePtr, FileKeyHash> by_key_;

@@ -13,6 +13,8 @@
 #include <system_error>
 #include <utility>
 
+#include "base/error.h"
+
 namespace restic::repo {
 
 namespace {
@@ -248,6 +250,9 @@ std::optional<Bytes> CacheLog::get(const LocalSeal::Token& token) {
   }
   try {
     if (std::optional<Bytes> plain = read(token, place, *file)) return plain;
+  } catch (const Error& failure) {
+    warnings_->report(describe(std::string("cannot be read: ") + failure.what()));
+    return std::nullopt;
   } catch (const std::exception&) {
     return std::nullopt;  // no memory for it
   }
@@ -282,7 +287,7 @@ void CacheLog::put(const Id& id, ByteView plain) {
   }
   try {
     seal_and_append(token, plain);
-  } catch (const std::exception& failure) {  // no memory for it
+  } catch (const std::exception& failure) {
     warnings_->report(describe(std::string("could not be added to: ") + failure.what()));
   }
 }

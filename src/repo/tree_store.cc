@@ -338,7 +338,8 @@ std::vector<BlobKey> TreeStore::next_batch() {
     if (flights_.contains(id) || cache_.peek(id)) continue;
     const bool in_log = log_ != nullptr && log_->contains(id);
     if (!in_log) batch.push_back({BlobType::Tree, id});
-    if (!in_log || queue_for_log_reader(id)) ++taken_now;
+    if (in_log && !queue_for_log_reader(id)) break;
+    ++taken_now;
   }
   credit_ -= taken_now;
   if (batch.empty()) fetching_ = false;

@@ -86,13 +86,17 @@ TEST_F(StagedNodesTest, AReaderWaitsForTheWriterThatIsBeingClosedAndOnceForOneTh
   nodes_.await_uncached_writers(node_, waiting);
   EXPECT_EQ(waits, 0) << "nobody writes";
   const OpenMode closing = nodes_.opened(node_, kOnlyWrites);
-  std::thread closes([&] {
-    std::this_thread::sleep_for(2ms);
-    nodes_.closed(node_, closing);
+  std::thread closes;
+  nodes_.await_uncached_writers(node_, [&] {
+    ++waits;
+    closes = std::thread([&] {
+      std::this_thread::sleep_for(2ms);
+      nodes_.closed(node_, closing);
+    });
   });
-  while (waits < 50 && !nodes_.opened(node_, kReads).cached) nodes_.await_uncached_writers(node_, waiting);
   closes.join();
   EXPECT_EQ(waits, 1);
+  EXPECT_TRUE(nodes_.opened(node_, kReads).cached);
 
   node_ = make_node();
   waits = 0;

@@ -299,6 +299,10 @@ TEST_F(StagingTest, OtherUsersAreHeldToModesAndOwnWhatTheyMake) {
     ASSERT_EQ(::stat(tool.c_str(), &status), 0);
     EXPECT_EQ(status.st_mode & 07777U, 04777U);
     EXPECT_EQ(y_by_nobody(flags), 0);
+    struct statx seen {
+    };  // by who asks for nothing but the mode, as the kernel does before it runs a program
+    ASSERT_EQ(::statx(AT_FDCWD, tool.c_str(), 0, STATX_MODE, &seen), 0);
+    EXPECT_EQ(seen.stx_mode & 07777U, 0777U) << flags;
     ASSERT_EQ(::stat(tool.c_str(), &status), 0);
     EXPECT_EQ(status.st_mode & 07777U, 0777U) << flags;
     EXPECT_EQ(get("tool"), flags == (O_RDWR | O_TRUNC) ? "y" : "ytail");

@@ -40,6 +40,10 @@ TEST(XChaCha, IsLibsodiumsToTheByte) {
     EXPECT_EQ(content, expected) << size;
 
     content.resize(size);
+    Bytes elsewhere;
+    elsewhere.resize(size);
+    EXPECT_TRUE(XChaCha::open(key, nonce, context, content, tag, elsewhere.data()));
+    EXPECT_EQ(elsewhere, plain) << size;
     EXPECT_TRUE(XChaCha::open(key, nonce, context, content, tag, content.data()));
     EXPECT_EQ(content, plain) << size;
   }
