@@ -353,6 +353,24 @@ class KeptTreesTest : public TreeStoreTest {
     tree_log_.reset();
     cache_.reset();
   }
+  // Two from the front and two from the end, while all is asked for ahead.
+  void expect_four_walkers_to_find_all() {
+    std::vector<std::thread> walkers;
+    walkers.reserve(4);
+    std::atomic<unsigned> right{0};
+    for (unsigned walker = 0; walker < 4; ++walker) {
+      walkers.emplace_back([this, &right, forward = walker % 2 == 0] {
+        trees_->ahead(folders_);
+        for (std::size_t i = 0; i < folders_.size(); ++i) {
+          const std::size_t at = forward ? i : folders_.size() - 1 - i;
+          if (trees_->tree(folders_[at])->dir_count() == 1) ++right;
+          if (trees_->tree(leaves_[at])->size() == 0) ++right;
+        }
+      });
+    }
+    for (std::thread& walker : walkers) walker.join();
+    EXPECT_EQ(right, 4 * 2 * folders_.size());
+  }
 
   const test::TemporaryFolder folder_;
   std::vector<Id> folders_, leaves_;
@@ -371,20 +389,7 @@ TEST_F(KeptTreesTest, AreReadAheadWithWhatIsBelowThem) {
 
 TEST_F(KeptTreesTest, AreThereForManyWhoAskWhileTheyAreReadAhead) {
   mount();
-  trees_->ahead(folders_);
-  std::vector<std::thread> walkers;
-  walkers.reserve(4);
-  std::atomic<unsigned> right{0};
-  for (unsigned walker = 0; walker < 4; ++walker) {
-    walkers.emplace_back([&] {
-      for (std::size_t i = folders_.size(); i-- > 0;) {
-        if (trees_->tree(folders_[i])->dir_count() == 1) ++right;
-        if (trees_->tree(leaves_[i])->size() == 0) ++right;
-      }
-    });
-  }
-  for (std::thread& walker : walkers) walker.join();
-  EXPECT_EQ(right, 4 * 2 * folders_.size());
+  expect_four_walkers_to_find_all();
   EXPECT_EQ(ranges(), 0U);
 }
 
@@ -396,19 +401,7 @@ TEST_F(KeptTreesTest, ComeFromTheRepositoryWhereTheLogIsDamaged) {
     std::fstream file(entry.path(), std::ios::in | std::ios::out | std::ios::binary);
     file << std::string(entry.file_size(), 'x');
   }
-  trees_->ahead(folders_);
-  std::vector<std::thread> walkers;
-  walkers.reserve(4);
-  std::atomic<unsigned> right{0};
-  for (unsigned walker = 0; walker < 4; ++walker) {
-    walkers.emplace_back([&] {
-      trees_->ahead(folders_);
-      for (const Id& id : folders_) right += trees_->tree(id)->dir_count() == 1 ? 1 : 0;
-      for (const Id& id : leaves_) right += trees_->tree(id)->size() == 0 ? 1 : 0;
-    });
-  }
-  for (std::thread& walker : walkers) walker.join();
-  EXPECT_EQ(right, 4 * 2 * folders_.size());
+  expect_four_walkers_to_find_all();
   EXPECT_GT(ranges(), 0U);
 }
 
