@@ -166,7 +166,11 @@ void Archiver::Impl::store_one_ahead(const UniqueFd& fd) {
     const std::optional<WriteSessions::Lease> lease = sessions.lease_unless_failed();
     struct stat facts {};
     if (!lease || ::fstat(fd.get(), &facts) != 0 || !S_ISREG(facts.st_mode) || facts.st_size == 0) return;
-    memory.begin_reading(FileKey::of(facts));
+    // Who stores a stretch of it soon knows what need not be read again.
+    while (!memory.try_begin_reading(FileKey::of(facts))) {
+      memory.await_readers(FileKey::of(facts), stop_ahead.get_token());
+      if (stop_ahead.stop_requested() || memory.find(facts)) return;
+    }
     try {
       const StoredFile stored = file_store.store(
           fd.get(), static_cast<std::uint64_t>(facts.st_size), kAhead, lease->writer(), [](std::uint64_t) {},

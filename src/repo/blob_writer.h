@@ -132,7 +132,7 @@ class BlobWriter {
   std::vector<std::atomic<std::uint64_t>*> counters_;
   std::vector<PackEntry> without_index_;  // uploaded, but their index file failed
 
-  HashDesk desk_;
+  HashDesk desk_{4};
   IndexWriter index_writer_;
   UploadQueue uploads_;
   PackWriter data_packs_, tree_packs_;

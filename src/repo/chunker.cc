@@ -11,7 +11,7 @@ namespace {
 
 constexpr unsigned kDegree = 53;
 constexpr unsigned kTopShift = kDegree - 8;
-constexpr std::size_t kWindow = 64;
+constexpr std::size_t kWindow = ChunkerLanes::kWindow;
 constexpr std::uint64_t kCutMask = (1U << 20U) - 1;
 
 // Each byte waits for the one before it through a table; several places in the data at once keep the core
@@ -20,6 +20,12 @@ constexpr std::size_t kLanes = 6;
 constexpr std::size_t kLaneBytes = 8U << 10U;
 constexpr std::size_t kNone = 0;  // no chunk is empty
 
+// Of ChunkerLanes. So many that the first 64 bytes of each lane, which only fill its window, do not count,
+// and so few that they are in the cache; an odd multiple of a cache line, which spreads the lanes over all of
+// it.
+constexpr std::size_t kMostSteps = 17 * kWindow;
+constexpr std::size_t kLeastSteps = kWindow;
+
 std::uint64_t reduce(std::uint64_t value, std::uint64_t polynomial) {
   while (std::bit_width(value) > kDegree) value ^= polynomial << (std::bit_width(value) - 1 - kDegree);
   return value;
@@ -27,7 +33,7 @@ std::uint64_t reduce(std::uint64_t value, std::uint64_t polynomial) {
 
 }  // namespace
 
-Chunker::Chunker(std::uint64_t polynomial) {
+Chunker::Chunker(std::uint64_t polynomial, Means means) {
   if (std::bit_width(polynomial) != kDegree + 1) {
     throw Error(Errc::Unsupported, "the repository's chunker polynomial does not have degree 53");
   }
@@ -38,6 +44,11 @@ Chunker::Chunker(std::uint64_t polynomial) {
     out_[byte] = value;
     gone_[byte] = reduce(value << 8U, polynomial);
   }
+  if (means == Means::Best && ChunkerLanes::available()) {
+    Table reduced = mod_;
+    for (std::uint64_t& entry : reduced) entry &= (std::uint64_t{1} << kDegree) - 1;
+    lanes_.emplace(reduced, gone_);
+  }
 }
 
 std::optional<std::size_t> Chunker::find_end(ByteView data, std::size_t seen) const {
@@ -45,7 +56,13 @@ std::optional<std::size_t> Chunker::find_end(ByteView data, std::size_t seen) co
   const std::size_t last = std::min(kMaxSize, data.size());
   if (first > last) return std::nullopt;
   std::size_t place = first;
-  while (last - place >= kLanes * kLaneBytes) {
+  const auto left = [&] { return last + 1 - place; };
+  while (lanes_ && left() >= kLeastSteps * ChunkerLanes::kLanes) {
+    const std::size_t steps = std::min(left() / ChunkerLanes::kLanes, kMostSteps) / kWindow * kWindow;
+    if (const std::size_t end = lanes_->scan(data.data(), place - 1, steps); end != kNone) return end;
+    place += steps * ChunkerLanes::kLanes;
+  }
+  while (left() > kLanes * kLaneBytes) {
     if (const std::size_t end = scan_lanes(data.data(), place); end != kNone) return end;
     place += kLanes * kLaneBytes;
   }

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "base/bytes.h"
+#include "repo/chunker_lanes.h"
 
 namespace restic::repo {
 
@@ -22,8 +23,10 @@ class Chunker {
   static constexpr std::size_t kMinSize = 512U << 10U;
   static constexpr std::size_t kMaxSize = 8U << 20U;
 
+  // Tables: also where the processor could do better.
+  enum class Means { Best, Tables };
   // Throws Error{Unsupported} unless the polynomial has degree 53, as every polynomial restic makes has.
-  explicit Chunker(std::uint64_t polynomial);
+  explicit Chunker(std::uint64_t polynomial, Means means = Means::Best);
 
   // The size of the chunk that begins with `data`, when its end lies within `data`; nullopt: it ends later,
   // or with the file. `seen` bytes of `data` were asked about before without finding an end.
@@ -45,6 +48,7 @@ class Chunker {
   Table mod_{};   // reduces a fingerprint whose top byte is b, and clears that byte
   Table gone_{};  // out_ one step later: a byte's contribution after the shift, which shortens the chain of
                   // loads
+  std::optional<ChunkerLanes> lanes_;
 };
 
 }  // namespace restic::repo

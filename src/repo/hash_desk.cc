@@ -50,12 +50,15 @@ void HashDesk::arrive(std::optional<Job> job) {
     const std::lock_guard lock(mutex_);
     --coming_;
     const bool others = two_at_once_ && (coming_ > 0 || with_free_lane_ > 0 || hashing_ >= enough_);
-    if (job && !left_ && others) {
-      left_ = std::move(job);
+    if (job && left_.size() < most_left_ && others) {
+      left_.push_back(std::move(*job));
       return;
     }
-    left = std::exchange(left_, std::nullopt);
-    if (!job) std::swap(job, left);
+    left = take_left();
+    if (!job) {
+      std::swap(job, left);
+      if (two_at_once_) left = take_left();
+    }
     if (!job) return;
     ++hashing_;
     if (!left && two_at_once_) ++with_free_lane_;
@@ -67,6 +70,13 @@ void HashDesk::arrive(std::optional<Job> job) {
     --hashing_;
   }
   job->done(id);
+}
+
+std::optional<HashDesk::Job> HashDesk::take_left() {
+  if (left_.empty()) return std::nullopt;
+  std::optional<Job> job(std::move(left_.front()));
+  left_.pop_front();
+  return job;
 }
 
 void HashDesk::hash(std::optional<Job> first, std::optional<Job> second) {
@@ -99,7 +109,7 @@ void HashDesk::hash(std::optional<Job> first, std::optional<Job> second) {
       with_free_lane_ -= invites ? 1 : 0;
       for (std::size_t lane = 0; lane < jobs.size(); ++lane) {
         const bool takes_more = started < kMostJobs || (coming_ == 0 && with_free_lane_ == 0);
-        if (!jobs[lane] && takes_more) start(lane, std::exchange(left_, std::nullopt));
+        if (!jobs[lane] && takes_more) start(lane, take_left());
       }
       invites = busy == 1 && started < kMostJobs;
       with_free_lane_ += invites ? 1 : 0;

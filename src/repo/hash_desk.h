@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <deque>
 #include <functional>
 #include <mutex>
 #include <optional>
@@ -25,6 +26,8 @@ class HashDesk {
     ByteView content;                     // must stay as it is until `done`
     std::function<void(const Id&)> done;  // on the thread that hashed it; must not throw
   };
+
+  explicit HashDesk(std::size_t most_left = 1) : most_left_(most_left) {}
 
   // A visit that has been announced: from here on others may leave work for it. The destructor is the visit
   // of one who brings nothing.
@@ -66,6 +69,9 @@ class HashDesk {
   void hash(std::optional<Job> first, std::optional<Job> second);
   bool nobody_is_about() const { return coming_ == 0 && outside_ == 0 && hashing_ == 0; }
 
+  std::optional<Job> take_left();
+
+  const std::size_t most_left_;
   const bool two_at_once_ = Sha256Lanes::available();
   // So many threads that hash are a match for those that decode; with fewer there may be idle processors.
   const std::size_t enough_ = std::max(1U, std::thread::hardware_concurrency() / 2);
@@ -74,7 +80,7 @@ class HashDesk {
   std::size_t outside_ = 0;
   std::size_t hashing_ = 0;         // threads
   std::size_t with_free_lane_ = 0;  // threads that hash one alone and look here soon
-  std::optional<Job> left_;
+  std::deque<Job> left_;
 };
 
 }  // namespace restic::repo

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <functional>
 #include <map>
+#include <memory>
 #include <random>
 #include <string>
 
@@ -73,18 +74,23 @@ Id table_hash(const Chunker::Table& table) {
   return Id::of(bytes);
 }
 
-class ChunkerVectors : public testing::Test {
+class ChunkerVectors : public testing::TestWithParam<Chunker::Means> {
  protected:
   const Json vectors_ = Json::load("chunker");
-  const Chunker chunker_{from_hex(vectors_["polynomial"].text())};
+  const Chunker chunker_{from_hex(vectors_["polynomial"].text()), GetParam()};
+
+  Bytes without_ends(std::size_t size) const;
 };
 
-TEST_F(ChunkerVectors, TablesAreThoseOfRestic) {
+INSTANTIATE_TEST_SUITE_P(ByAllMeans, ChunkerVectors,
+                         testing::Values(Chunker::Means::Best, Chunker::Means::Tables));
+
+TEST_P(ChunkerVectors, TablesAreThoseOfRestic) {
   EXPECT_EQ(table_hash(chunker_.out_table()), vectors_["tables_sha256"]["out"].id());
   EXPECT_EQ(table_hash(chunker_.mod_table()), vectors_["tables_sha256"]["mod"].id());
 }
 
-TEST_F(ChunkerVectors, CutsWhereResticCuts) {
+TEST_P(ChunkerVectors, CutsWhereResticCuts) {
   for (const Json& vector : vectors_["cases"].items()) {
     const std::string name = vector["name"].text();
     SCOPED_TRACE(name);
@@ -100,15 +106,16 @@ TEST_F(ChunkerVectors, CutsWhereResticCuts) {
   }
 }
 
-TEST_F(ChunkerVectors, AnotherPolynomialCutsElsewhere) {
+TEST_P(ChunkerVectors, AnotherPolynomialCutsElsewhere) {
   const Json second = vectors_["second_polynomial"];
   std::vector<std::size_t> expected;
   for (const Json& chunk : second["chunks"].items()) expected.push_back(chunk.items().front().number());
-  EXPECT_EQ(chunk_sizes(Chunker(from_hex(second["polynomial"].text())), test::vector_stream(33554432)),
-            expected);
+  EXPECT_EQ(
+      chunk_sizes(Chunker(from_hex(second["polynomial"].text()), GetParam()), test::vector_stream(33554432)),
+      expected);
 }
 
-TEST_F(ChunkerVectors, FindsTheSameEndHoweverTheDataArrives) {
+TEST_P(ChunkerVectors, FindsTheSameEndHoweverTheDataArrives) {
   const Bytes input = input_of("sha32m");
   const std::size_t whole = *chunker_.find_end(input);
   std::mt19937_64 random(1);
@@ -124,14 +131,19 @@ TEST_F(ChunkerVectors, FindsTheSameEndHoweverTheDataArrives) {
   }
 }
 
-// 64 bytes of zero end a chunk wherever they stand, so ends can be put where the search has to choose.
-TEST_F(ChunkerVectors, OfSeveralEndsTheFirstCounts) {
-  constexpr std::size_t kFirst = Chunker::kMinSize, kLane = 8192, kLanes = 6;
-  Bytes plain(kFirst + 2 * kLanes * kLane);
+Bytes ChunkerVectors::without_ends(std::size_t size) const {
+  Bytes plain(size);
   std::mt19937_64 random(1);
   do {
     for (std::uint8_t& byte : plain) byte = static_cast<std::uint8_t>(random() % 255 + 1);
   } while (chunker_.find_end(plain));
+  return plain;
+}
+
+// 64 bytes of zero end a chunk wherever they stand, so ends can be put where the search has to choose.
+TEST_P(ChunkerVectors, OfSeveralEndsTheFirstCounts) {
+  constexpr std::size_t kFirst = Chunker::kMinSize, kLane = 8192, kLanes = 6;
+  const Bytes plain = without_ends(kFirst + 2 * kLanes * kLane);
   const auto end_at = [](Bytes& data, std::size_t size) {
     std::fill_n(data.begin() + static_cast<std::ptrdiff_t>(size) - 64, 64, std::uint8_t{0});
   };
@@ -147,6 +159,38 @@ TEST_F(ChunkerVectors, OfSeveralEndsTheFirstCounts) {
         }
       }
     }
+  }
+}
+
+// However much of the data the lanes cover, nothing beyond its end is looked at (which a sanitizer would
+// see).
+TEST_P(ChunkerVectors, DataMayEndAnywhere) {
+  const Bytes plain = without_ends(Chunker::kMinSize + 300000);
+  std::mt19937_64 random(2);
+  for (int round = 0; round < 400; ++round) {
+    const std::size_t lane_bytes = 64 * 64 * (random() % 40);
+    const std::size_t size = Chunker::kMinSize - 1 + lane_bytes + random() % 3;
+    const std::unique_ptr<std::uint8_t[]> exact(new std::uint8_t[size]);
+    std::copy_n(plain.begin(), size, exact.get());
+    EXPECT_EQ(chunker_.find_end(ByteView(exact.get(), size)), std::nullopt) << size;
+    std::fill_n(exact.get() + size - 64, 64, std::uint8_t{0});
+    const std::optional<std::size_t> at_end = size < Chunker::kMinSize ? std::nullopt : std::optional(size);
+    EXPECT_EQ(chunker_.find_end(ByteView(exact.get(), size)), at_end) << size;
+  }
+}
+
+TEST_P(ChunkerVectors, OfManyEndsTheFirstCounts) {
+  const Bytes plain = without_ends(Chunker::kMinSize + 300000);
+  std::mt19937_64 random(3);
+  for (int round = 0; round < 400; ++round) {
+    Bytes data = plain;
+    std::size_t first = data.size();
+    for (std::size_t ends = 1 + random() % 20; ends != 0; --ends) {
+      const std::size_t end = Chunker::kMinSize + random() % 300001;
+      std::fill_n(data.begin() + static_cast<std::ptrdiff_t>(end) - 64, 64, std::uint8_t{0});
+      first = std::min(first, end);
+    }
+    EXPECT_EQ(chunker_.find_end(data), first);
   }
 }
 
