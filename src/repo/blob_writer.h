@@ -60,6 +60,15 @@ class BlobWriter {
   // until then `plain` must stay as it is and the writer must live.
   using OnStored = std::function<void(Result<StoredBlob> stored)>;
   void store_on_pool(BlobType type, ByteView plain, OnStored done);
+  // Of somebody who is about to call store_on_pool(), and waits for nothing before he does or takes it back:
+  // what is to be hashed may wait for that, to be hashed beside it. Taking it back may be CPU work.
+  class Announcement {
+   public:
+    explicit Announcement(BlobWriter& writer) : visit_(writer.desk_) {}
+
+   private:
+    HashDesk::Visit visit_;
+  };
   // Whether the blob is in the repository or will be after flush().
   bool has(const BlobKey& key) const;
   bool has_all(BlobType type, std::span<const Id> ids) const;
@@ -132,7 +141,9 @@ class BlobWriter {
   std::vector<std::atomic<std::uint64_t>*> counters_;
   std::vector<PackEntry> without_index_;  // uploaded, but their index file failed
 
-  HashDesk desk_{4};
+  // Packs are long and chunks come one at a time.
+  static constexpr std::size_t kMostLeft = 4;
+  HashDesk desk_{kMostLeft};
   IndexWriter index_writer_;
   UploadQueue uploads_;
   PackWriter data_packs_, tree_packs_;

@@ -186,8 +186,11 @@ StoredFile FileStore::run(Task task, BlobWriter& writer, const OnProgress& on_pr
   const auto left = [&] { return std::max(task.expected_size, offset) - offset; };
   // One more than expected, to see the end of a file that has not grown without asking for more room.
   std::shared_ptr<Part> part = new_part(left() + 1, stop);
+  std::optional<BlobWriter::Announcement> next_chunk;
+  if (left() > Chunker::kMinSize) next_chunk.emplace(writer);
   for (;;) {
     if (end == part->bytes.size()) {
+      next_chunk.reset();
       chunks.wait_for_fewer(kMostRunning);
       // What is left of this part, without an end so far, becomes the start of the next.
       std::shared_ptr<Part> next = new_part(left() + (end - begin) + kReadSize, stop);
@@ -195,6 +198,7 @@ StoredFile FileStore::run(Task task, BlobWriter& writer, const OnProgress& on_pr
       end -= begin;
       begin = 0;
       part = std::move(next);
+      next_chunk.emplace(writer);
     }
     const std::size_t wanted =
         std::min<std::uint64_t>({kReadSize, part->bytes.size() - end, task.end - offset});
@@ -212,6 +216,7 @@ StoredFile FileStore::run(Task task, BlobWriter& writer, const OnProgress& on_pr
     if (chunks.failed()) break;
     if (stop.stop_requested()) throw Error(Errc::Cancelled, "stopped while reading files");
   }
+  next_chunk.reset();
   if (!task.keeps_rest) {
     offset -= end - begin;
   } else if (begin < end) {

@@ -45,49 +45,56 @@ HashDesk::Outsider::~Outsider() {
 // The last job's `done` may be what somebody waits for who takes the desk away: nothing here is touched after
 // it.
 void HashDesk::arrive(std::optional<Job> job) {
-  std::optional<Job> left;
+  std::optional<Work> own;
+  if (job) own = Work{std::move(*job), std::nullopt};
+  std::optional<Work> left;
   {
     const std::lock_guard lock(mutex_);
     --coming_;
     const bool others = two_at_once_ && (coming_ > 0 || with_free_lane_ > 0 || hashing_ >= enough_);
-    if (job && left_.size() < most_left_ && others) {
-      left_.push_back(std::move(*job));
+    if (own && left_.size() < most_left_ && others) {
+      left_.push_back(std::move(*own));
       return;
     }
     left = take_left();
-    if (!job) {
-      std::swap(job, left);
-      if (two_at_once_) left = take_left();
+    if (!own) {
+      own = std::move(left);
+      left = take_left();
     }
-    if (!job) return;
+    if (!own) return;
     ++hashing_;
     if (!left && two_at_once_) ++with_free_lane_;
   }
-  if (two_at_once_) return hash(std::move(job), std::move(left));
-  const Id id = Id::of(job->content);
+  if (two_at_once_) return hash(std::move(own), std::move(left));
+  const Id id = Id::of(own->job.content);
   {
     const std::lock_guard lock(mutex_);
     --hashing_;
   }
-  job->done(id);
+  own->job.done(id);
 }
 
-std::optional<HashDesk::Job> HashDesk::take_left() {
+// With mutex_ held.
+std::optional<HashDesk::Work> HashDesk::take_left() {
   if (left_.empty()) return std::nullopt;
-  std::optional<Job> job(std::move(left_.front()));
-  left_.pop_front();
-  return job;
+  std::optional<Work> work(std::move(left_.front()));
+  left_.erase(left_.begin());
+  return work;
 }
 
-void HashDesk::hash(std::optional<Job> first, std::optional<Job> second) {
+void HashDesk::hash(std::optional<Work> first, std::optional<Work> second) {
   Sha256Lanes lanes;
   std::array<std::optional<Job>, Sha256Lanes::kLanes> jobs;
   std::size_t busy = 0;
   std::size_t started = 0;
-  const auto start = [&](std::size_t lane, std::optional<Job> job) {
-    if (!job) return;
-    lanes.start(lane, job->content);
-    jobs[lane] = std::move(job);
+  const auto start = [&](std::size_t lane, std::optional<Work> work) {
+    if (!work) return;
+    if (work->begun) {
+      lanes.go_on(lane, *work->begun);
+    } else {
+      lanes.start(lane, work->job.content);
+    }
+    jobs[lane] = std::move(work->job);
     ++busy;
     ++started;
   };
@@ -110,6 +117,13 @@ void HashDesk::hash(std::optional<Job> first, std::optional<Job> second) {
       for (std::size_t lane = 0; lane < jobs.size(); ++lane) {
         const bool takes_more = started < kMostJobs || (coming_ == 0 && with_free_lane_ == 0);
         if (!jobs[lane] && takes_more) start(lane, take_left());
+      }
+      if (busy == 1 && coming_ > 0 && left_.size() < left_.capacity()) {
+        const std::size_t lane = jobs[0] ? 0 : 1;
+        if (lanes.left(lane) > kAlone) {
+          left_.push_back({std::move(*std::exchange(jobs[lane], std::nullopt)), lanes.put_aside(lane)});
+          busy = 0;
+        }
       }
       invites = busy == 1 && started < kMostJobs;
       with_free_lane_ += invites ? 1 : 0;

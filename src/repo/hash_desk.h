@@ -3,11 +3,11 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <deque>
 #include <functional>
 #include <mutex>
 #include <optional>
 #include <thread>
+#include <vector>
 
 #include "base/bytes.h"
 #include "repo/id.h"
@@ -17,9 +17,10 @@ namespace restic::repo {
 
 // Where threads bring what is to be hashed, so that one of them can hash two at once (Sha256Lanes): that
 // takes half the processor's time. Who comes while another thread hashes one alone, while another one is on
-// its way, or while half of the processors hash, leaves the work and goes, unless some is left there already:
-// then that thread takes both. So nobody ever waits, and what is left is always taken. Thread-safe, never
-// blocks. Where the processor cannot do two at once everybody hashes his own.
+// its way, or while half of the processors hash, leaves the work and goes, unless enough is left there
+// already: then that thread takes two. And who hashes one alone while another thread is on its way leaves the
+// rest of it to that one. So nobody ever waits, and what is left is always taken. Thread-safe, never blocks.
+// Where the processor cannot do two at once everybody hashes his own.
 class HashDesk {
  public:
   struct Job {
@@ -27,7 +28,8 @@ class HashDesk {
     std::function<void(const Id&)> done;  // on the thread that hashed it; must not throw
   };
 
-  explicit HashDesk(std::size_t most_left = 1) : most_left_(most_left) {}
+  // `most_left`: how many jobs may be left there. More of them are hashed two at once, and each takes longer.
+  explicit HashDesk(std::size_t most_left = 1) : most_left_(most_left) { left_.reserve(most_left + kSpare); }
 
   // A visit that has been announced: from here on others may leave work for it. The destructor is the visit
   // of one who brings nothing.
@@ -65,11 +67,17 @@ class HashDesk {
   };
 
  private:
+  // Room for work that is left half done.
+  static constexpr std::size_t kSpare = 8;
+  struct Work {
+    Job job;
+    std::optional<Sha256Lanes::Begun> begun;
+  };
   void arrive(std::optional<Job> job);
-  void hash(std::optional<Job> first, std::optional<Job> second);
+  void hash(std::optional<Work> first, std::optional<Work> second);
   bool nobody_is_about() const { return coming_ == 0 && outside_ == 0 && hashing_ == 0; }
 
-  std::optional<Job> take_left();
+  std::optional<Work> take_left();
 
   const std::size_t most_left_;
   const bool two_at_once_ = Sha256Lanes::available();
@@ -80,7 +88,7 @@ class HashDesk {
   std::size_t outside_ = 0;
   std::size_t hashing_ = 0;         // threads
   std::size_t with_free_lane_ = 0;  // threads that hash one alone and look here soon
-  std::deque<Job> left_;
+  std::vector<Work> left_;          // within its capacity: to leave something takes no memory
 };
 
 }  // namespace restic::repo

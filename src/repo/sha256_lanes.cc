@@ -189,6 +189,22 @@ void Sha256Lanes::start(std::size_t lane_number, ByteView message) noexcept {
   if (lane.blocks == 0) begin_tail(lane);
 }
 
+std::size_t Sha256Lanes::left(std::size_t lane_number) const noexcept {
+  const Lane& lane = lanes_[lane_number];
+  return lane.tail_blocks != 0 ? lane.blocks * kBlock : 0;
+}
+
+Sha256Lanes::Begun Sha256Lanes::put_aside(std::size_t lane_number) noexcept {
+  Begun begun;
+  begun.lane_ = lanes_[lane_number];
+  lanes_[lane_number].blocks = 0;
+  return begun;
+}
+
+void Sha256Lanes::go_on(std::size_t lane_number, const Begun& begun) noexcept {
+  lanes_[lane_number] = begun.lane_;
+}
+
 Id Sha256Lanes::take(std::size_t lane_number) noexcept {
   Lane& lane = lanes_[lane_number];
   lane.done = false;

@@ -12,11 +12,15 @@ namespace restic::repo {
 
 // SHA-256 (FIPS 180-4) of two messages at once in one thread, which takes little more time than one: each
 // step waits for the result of the one before it, so that one message leaves half of the processor's SHA
-// instructions unused. Every lane goes from free through busy to done and, taken, to free. Not thread-safe;
-// takes no memory and cannot fail. Only where available().
+// instructions unused. Every lane goes from free through busy to done and, taken, to free; a busy one can
+// also be put aside, which frees it. Not thread-safe; takes no memory and cannot fail. Only where
+// available().
 class Sha256Lanes {
  public:
   static constexpr std::size_t kLanes = 2;
+
+  // A message that was begun, for another lane to go on with.
+  class Begun;
 
   // x86-64 with SHA instructions, after a comparison with libcrypto.
   static bool available() noexcept;
@@ -25,6 +29,11 @@ class Sha256Lanes {
   void start(std::size_t lane, ByteView message) noexcept;
   bool busy(std::size_t lane) const noexcept { return lanes_[lane].blocks != 0; }
   bool done(std::size_t lane) const noexcept { return lanes_[lane].done; }
+  // How much of a busy lane's message is left, in whole blocks: zero shortly before it is done.
+  std::size_t left(std::size_t lane) const noexcept;
+  // Of a lane with something left.
+  Begun put_aside(std::size_t lane) noexcept;
+  void go_on(std::size_t lane, const Begun& begun) noexcept;
   Id take(std::size_t lane) noexcept;
 
   // Goes on with all busy lanes until one of them is done, or for about `bytes` of each. CPU work.
@@ -46,6 +55,12 @@ class Sha256Lanes {
   static void advance(Lane& lane, std::size_t blocks) noexcept;
 
   std::array<Lane, kLanes> lanes_;
+};
+
+class Sha256Lanes::Begun {
+ private:
+  friend Sha256Lanes;
+  Lane lane_;  // refers to the message, not to its own tail
 };
 
 }  // namespace restic::repo

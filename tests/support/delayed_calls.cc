@@ -24,10 +24,14 @@ void DelayedCalls::after(std::chrono::milliseconds delay, Action action) {
   changed_.notify_all();
 }
 
-void DelayedCalls::park(Action action) {
+void DelayedCalls::park(Action action, std::size_t since) {
   {
     std::lock_guard lock(mutex_);
-    parked_.push_back(std::move(action));
+    if (since == releases_) {
+      parked_.push_back(std::move(action));
+    } else {
+      due_.emplace(Clock::now(), std::move(action));
+    }
   }
   changed_.notify_all();
 }
@@ -37,8 +41,14 @@ void DelayedCalls::release() {
     std::lock_guard lock(mutex_);
     for (Action& action : parked_) due_.emplace(Clock::now(), std::move(action));
     parked_.clear();
+    ++releases_;
   }
   changed_.notify_all();
+}
+
+std::size_t DelayedCalls::releases() const {
+  std::lock_guard lock(mutex_);
+  return releases_;
 }
 
 void DelayedCalls::wait_for_parked(std::size_t count) const {

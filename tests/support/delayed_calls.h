@@ -25,8 +25,10 @@ class DelayedCalls {
   DelayedCalls& operator=(const DelayedCalls&) = delete;
 
   void after(std::chrono::milliseconds delay, Action action);
-  void park(Action action);
-  void release();                                 // parked actions fall due now
+  // `since`: releases() when it was decided to park the action. A release since then counts for it.
+  void park(Action action, std::size_t since);
+  void release();  // parked actions fall due now
+  std::size_t releases() const;
   void wait_for_parked(std::size_t count) const;  // blocks
 
  private:
@@ -38,6 +40,7 @@ class DelayedCalls {
   mutable std::condition_variable changed_;
   std::multimap<Clock::time_point, Action> due_;
   std::vector<Action> parked_;
+  std::size_t releases_ = 0;
   bool stopping_ = false;
   std::thread thread_;
 };

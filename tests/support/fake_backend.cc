@@ -88,6 +88,7 @@ Fault FakeBackend::record(const Call& call) {
 template <class T>
 void FakeBackend::run(const Call& call, std::function<Result<T>(const Fault&)> work,
                       std::function<void(Result<T>)> done) {
+  const std::size_t releases = delayed_->releases();
   const Fault fault = record(call);
   DelayedCalls::Action action = [fault, work = std::move(work), done = std::move(done)](bool cancelled) {
     if (cancelled) return done(Error(Errc::Cancelled, "the fake backend is going away"));
@@ -96,7 +97,7 @@ void FakeBackend::run(const Call& call, std::function<Result<T>(const Fault&)> w
     done(fault.fail_after ? Result<T>(*fault.fail_after) : std::move(result));
   };
   if (fault.hang) {
-    delayed_->park(std::move(action));
+    delayed_->park(std::move(action), releases);
   } else {
     delayed_->after(fault.delay, std::move(action));
   }

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
+#include <fstream>
 #include <future>
 #include <memory>
 #include <random>
@@ -82,6 +84,16 @@ class ArchiverBeginningTest : public testing::Test {
     return {file.content.begin(), file.content.end()};
   }
 
+  // By this process, from files.
+  static std::uint64_t bytes_read() {
+    std::ifstream io("/proc/self/io");
+    std::string name;
+    std::uint64_t bytes = 0;
+    io >> name >> bytes;
+    EXPECT_EQ(name, "rchar:");
+    return bytes;
+  }
+
   test::MadeRepository made_;
   test::FakeClock clock_;
   test::SampleFolder folder_;
@@ -127,6 +139,24 @@ TEST_F(ArchiverBeginningTest, AnEarlierStretchThatComesLateReadsNothingBeyondIts
   other[50 * kMebi] = static_cast<char>(~other[50 * kMebi]);  // unreported, for it lies beyond all stretches
   folder_.file("file", other);
   EXPECT_EQ(archived_chunks(), chunks_of(other));
+}
+
+TEST_F(ArchiverBeginningTest, AFileThatIsCompleteWhileAStretchIsBeingReadIsReadOnce) {
+  const std::string content = random_text(150 * kMebi, 7);
+  folder_.file("file", content);
+  made_.backend().set_hook([](const Call& call) -> Fault {
+    Fault fault;
+    fault.hang = call.kind == Call::Kind::Save && call.file.type == FileType::Pack;
+    return fault;
+  });
+  const std::uint64_t before = bytes_read();
+  archiver_->store_beginning(folder_.open("file"), 140 * kMebi);
+  made_.backend().wait_for_hung(1);  // the stretch is longer than what may be on its way
+  archiver_->store_ahead(folder_.open("file"));
+  made_.backend().set_hook({});
+  made_.backend().release_hung();
+  EXPECT_EQ(archived_chunks(), chunks_of(content));
+  EXPECT_LT(bytes_read() - before, 170 * kMebi);  // a chunk that is begun is read again
 }
 
 TEST_F(ArchiverBeginningTest, OfAFileThatIsShorterNowNothingIsStored) {

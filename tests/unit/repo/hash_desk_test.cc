@@ -111,6 +111,40 @@ TEST(HashDesk, HoldsOneJobOnlyForThoseToCome) {
   EXPECT_TRUE(third.is_right());
 }
 
+TEST(HashDesk, HoldsAsManyJobsAsItIsTold) {
+  HashDesk desk(3);
+  Order orders[] = {Order(100'000, 1), Order(200'000, 2), Order(100'000, 3), Order(100'000, 4)};
+  {
+    const HashDesk::Visit on_the_way(desk);
+    for (int i = 0; i < 3; ++i) HashDesk::Visit(desk).bring(orders[i].job());
+    for (const Order& order : orders) {
+      if (Sha256Lanes::available()) {
+        EXPECT_EQ(order.times, 0);
+      }
+    }
+    HashDesk::Visit(desk).bring(orders[3].job());
+    EXPECT_TRUE(orders[3].is_right());
+  }
+  for (const Order& order : orders) EXPECT_TRUE(order.is_right());
+}
+
+TEST(HashDesk, WhoHashesOneAloneLeavesTheRestToSomebodyWhoIsOnTheWay) {
+  HashDesk desk;
+  Order large(1'000'000, 1);
+  Order small(100'000, 2);
+  {
+    const HashDesk::Visit on_the_way(desk);
+    HashDesk::Visit second(desk);
+    HashDesk::Visit(desk).bring(large.job());
+    second.bring(small.job());
+    EXPECT_TRUE(small.is_right());
+    if (Sha256Lanes::available()) {
+      EXPECT_EQ(large.times, 0);
+    }
+  }
+  EXPECT_TRUE(large.is_right());
+}
+
 TEST(HashDesk, DoesEachJobOnceHoweverManyThreadsBringThem) {
   constexpr int kThreads = 6;
   constexpr int kJobs = 300;
@@ -124,7 +158,8 @@ TEST(HashDesk, DoesEachJobOnceHoweverManyThreadsBringThem) {
         for (int i = 0; i < kJobs; ++i) {
           HashDesk::Visit visit(desk);
           if (random() % 8 == 0) continue;
-          mine.push_back(std::make_unique<Order>(random() % 40'000, static_cast<std::uint8_t>(i)));
+          mine.push_back(std::make_unique<Order>(random() % (i % 10 == 0 ? 400'000 : 40'000),
+                                                 static_cast<std::uint8_t>(i)));
           visit.bring(mine.back()->job());
         }
       });

@@ -58,6 +58,35 @@ TEST(Sha256Lanes, AgreeForALargeMessageBesideSmallOnes) {
   expect_right_ids({small, large});
 }
 
+// A message goes through both lanes, beside another one and alone, and is put aside again and again.
+TEST(Sha256Lanes, GoOnWithAMessageThatWasPutAside) {
+  if (!Sha256Lanes::available()) GTEST_SKIP() << "this processor has no SHA instructions";
+  const Bytes large = some_bytes(200'001, 6);
+  const Bytes other = some_bytes(70'000, 7);
+  Sha256Lanes lanes;
+  std::size_t at = 0;
+  lanes.start(at, large);
+  lanes.start(1, other);
+  std::size_t times = 0;
+  for (;;) {
+    lanes.run(10'000);
+    if (lanes.done(1 - at)) {
+      EXPECT_EQ(lanes.take(1 - at), Id::of(other));
+    }
+    if (lanes.left(at) == 0) break;
+    const std::size_t left = lanes.left(at);
+    const Sha256Lanes::Begun begun = lanes.put_aside(at);
+    EXPECT_FALSE(lanes.busy(at) || lanes.done(at));
+    if (!lanes.busy(1 - at)) at = 1 - at;
+    lanes.go_on(at, begun);
+    EXPECT_EQ(lanes.left(at), left);
+    ++times;
+  }
+  EXPECT_GT(times, 10U);
+  while (!lanes.done(at)) lanes.run(1'000);
+  EXPECT_EQ(lanes.take(at), Id::of(large));
+}
+
 TEST(Sha256Lanes, KnowTheHashesOfTheStandardWhereTheProcessorHasThem) {
   if (!Sha256Lanes::available()) GTEST_SKIP() << "this processor has no SHA instructions";
   Sha256Lanes lanes;
