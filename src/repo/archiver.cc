@@ -165,13 +165,16 @@ void Archiver::Impl::store_one_ahead(const UniqueFd& fd) {
   try {
     const std::optional<WriteSessions::Lease> lease = sessions.lease_unless_failed();
     struct stat facts {};
-    if (!lease || ::fstat(fd.get(), &facts) != 0 || !S_ISREG(facts.st_mode) || facts.st_size == 0) return;
-    // Who stores a stretch of it soon knows what need not be read again.
-    while (!memory.try_begin_reading(FileKey::of(facts))) {
-      memory.await_readers(FileKey::of(facts), stop_ahead.get_token());
-      if (stop_ahead.stop_requested() || memory.find(facts)) return;
-    }
+    const auto is_there = [&] {
+      return ::fstat(fd.get(), &facts) == 0 && S_ISREG(facts.st_mode) && facts.st_size != 0 &&
+             facts.st_nlink != 0;
+    };
+    if (!lease || !is_there()) return;
+    // Who stores a stretch of it will know what need not be read again.
+    if (!memory.begin_reading_next(FileKey::of(facts), stop_ahead.get_token())) return;
     try {
+      // Another one, or none at all, since then.
+      if (!is_there() || memory.find(facts)) return memory.end_reading(facts, nullptr);
       const StoredFile stored = file_store.store(
           fd.get(), static_cast<std::uint64_t>(facts.st_size), kAhead, lease->writer(), [](std::uint64_t) {},
           stop_ahead.get_token(), stored_beginning(memory, facts, lease->writer()));

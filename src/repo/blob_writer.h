@@ -60,8 +60,9 @@ class BlobWriter {
   // until then `plain` must stay as it is and the writer must live.
   using OnStored = std::function<void(Result<StoredBlob> stored)>;
   void store_on_pool(BlobType type, ByteView plain, OnStored done);
-  // Of somebody who is about to call store_on_pool(), and waits for nothing before he does or takes it back:
-  // what is to be hashed may wait for that, to be hashed beside it. Taking it back may be CPU work.
+  // Of somebody who will most likely call store_on_pool() soon, and waits for nothing before he does or takes
+  // it back: what is to be hashed may wait for that, to be hashed beside it. Taking it back may be CPU work,
+  // and then uploads begin on this thread.
   class Announcement {
    public:
     explicit Announcement(BlobWriter& writer) : visit_(writer.desk_) {}
@@ -141,7 +142,7 @@ class BlobWriter {
   std::vector<std::atomic<std::uint64_t>*> counters_;
   std::vector<PackEntry> without_index_;  // uploaded, but their index file failed
 
-  // Packs are long and chunks come one at a time.
+  // Enough for a pack and for the chunks that come while two others are hashed.
   static constexpr std::size_t kMostLeft = 4;
   HashDesk desk_{kMostLeft};
   IndexWriter index_writer_;

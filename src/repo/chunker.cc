@@ -21,8 +21,7 @@ constexpr std::size_t kLaneBytes = 8U << 10U;
 constexpr std::size_t kNone = 0;  // no chunk is empty
 
 // Of ChunkerLanes. So many that the first 64 bytes of each lane, which only fill its window, do not count,
-// and so few that they are in the cache; an odd multiple of a cache line, which spreads the lanes over all of
-// it.
+// and so few that they are in the cache, over all of which an odd multiple of a cache line spreads the lanes.
 constexpr std::size_t kMostSteps = 17 * kWindow;
 constexpr std::size_t kLeastSteps = kWindow;
 

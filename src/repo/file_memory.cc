@@ -24,6 +24,15 @@ bool FileMemory::try_begin_reading(const FileKey& file) {
   return reading_.try_emplace(file, Reading{1, false}).second;
 }
 
+bool FileMemory::begin_reading_next(const FileKey& file, const std::stop_token& stop) {
+  std::unique_lock lock(mutex_);
+  if (reading_.try_emplace(file, Reading{1, false}).second) return true;
+  if (!next_.insert(file).second) return false;
+  const bool free = read_.wait(lock, stop, [&] { return !reading_.contains(file); });
+  next_.erase(file);
+  return free && reading_.try_emplace(file, Reading{1, false}).second;
+}
+
 void FileMemory::end_reading(const struct stat& facts, const StoredFile* result) {
   const std::lock_guard lock(mutex_);
   const bool unchanged = end_reading(FileKey::of(facts));

@@ -10,6 +10,7 @@
 #include <optional>
 #include <stop_token>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "repo/file_store.h"
 #include "repo/timestamp.h"
@@ -25,7 +26,8 @@ struct FileKey {
 
 // Remembers what the content of local files became, so that a file is read once. Knows nothing of whether
 // those blobs are still in the repository: that is for the finder to ask. Holds a bounded number of files,
-// the oldest go first. Thread-safe; only await_readers() blocks.
+// the oldest go first. Thread-safe; only await_readers() and
+// begin_reading_next() block.
 class FileMemory {
  public:
   // `changes_are_reported`: size and changed() alone say whether a file is as it was; else its times count,
@@ -37,6 +39,8 @@ class FileMemory {
   void begin_reading(const FileKey& file);
   // False: somebody reads it.
   [[nodiscard]] bool try_begin_reading(const FileKey& file);
+  // After whoever reads it now. False: somebody else waits for that already, or `stop` was asked for.
+  [[nodiscard]] bool begin_reading_next(const FileKey& file, const std::stop_token& stop);
   void end_reading(const struct stat& facts, const StoredFile* result);
   // The result is of the beginning only, which ends with a whole chunk.
   void end_reading_beginning(const struct stat& facts, const StoredFile* result);
@@ -76,6 +80,7 @@ class FileMemory {
   std::condition_variable_any read_;
   std::unordered_map<FileKey, Entry, KeyHash> entries_;
   std::unordered_map<FileKey, Reading, KeyHash> reading_;
+  std::unordered_set<FileKey, KeyHash> next_;           // files that somebody waits to read
   std::deque<std::pair<FileKey, std::uint64_t>> ages_;  // oldest first; outdated ones are passed over
   std::uint64_t next_serial_ = 0;
 };

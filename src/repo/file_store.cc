@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "repo/file_store.h"
 
-#include <unistd.h>
+#include <sys/uio.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <condition_variable>
 #include <cstring>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <utility>
@@ -20,19 +21,29 @@ namespace {
 // Read and searched for an end while it is still in the processor's cache.
 constexpr std::size_t kReadSize = 512U << 10U;
 
+// With so much of a file left another chunk may be expected.
+constexpr std::size_t kWorthAnnouncing = std::size_t{3} * Chunker::kMinSize;
+
 // Of one file, in chunks on their way, before more of it is read: enough for the pool, and the rest of the
 // budget is for packs on their way.
 constexpr std::size_t kMostRunning = Chunker::kMaxSize;
 
-// Fills `into` as far as the file goes.
-std::size_t read_at(int fd, std::uint64_t offset, std::span<std::uint8_t> into, const std::string& path) {
+// Fills `into` as far as the file goes; `before_waiting` is called before it waits for the disk. A file
+// system that cannot tell is taken for one in memory.
+std::size_t read_at(int fd, std::uint64_t offset, std::span<std::uint8_t> into, const std::string& path,
+                    const std::function<void()>& before_waiting) {
   std::size_t got = 0;
+  int flags = RWF_NOWAIT;
   while (got < into.size()) {
-    const ssize_t count = ::pread(fd, into.data() + got, into.size() - got, static_cast<off_t>(offset + got));
+    const iovec rest{into.data() + got, into.size() - got};
+    const ssize_t count = ::preadv2(fd, &rest, 1, static_cast<off_t>(offset + got), flags);
     if (count == 0) break;
     if (count < 0) {
       if (errno == EINTR) continue;
-      throw UnreadableError(path, errno);
+      if (flags == 0 || (errno != EAGAIN && errno != EOPNOTSUPP)) throw UnreadableError(path, errno);
+      if (errno == EAGAIN) before_waiting();
+      flags = 0;
+      continue;
     }
     got += static_cast<std::size_t>(count);
   }
@@ -187,7 +198,6 @@ StoredFile FileStore::run(Task task, BlobWriter& writer, const OnProgress& on_pr
   // One more than expected, to see the end of a file that has not grown without asking for more room.
   std::shared_ptr<Part> part = new_part(left() + 1, stop);
   std::optional<BlobWriter::Announcement> next_chunk;
-  if (left() > Chunker::kMinSize) next_chunk.emplace(writer);
   for (;;) {
     if (end == part->bytes.size()) {
       next_chunk.reset();
@@ -198,11 +208,12 @@ StoredFile FileStore::run(Task task, BlobWriter& writer, const OnProgress& on_pr
       end -= begin;
       begin = 0;
       part = std::move(next);
-      next_chunk.emplace(writer);
     }
+    if (!next_chunk && left() + (end - begin) > kWorthAnnouncing) next_chunk.emplace(writer);
     const std::size_t wanted =
         std::min<std::uint64_t>({kReadSize, part->bytes.size() - end, task.end - offset});
-    const std::size_t got = read_at(task.fd, offset, std::span(part->bytes).subspan(end, wanted), task.path);
+    const std::size_t got = read_at(task.fd, offset, std::span(part->bytes).subspan(end, wanted), task.path,
+                                    [&] { next_chunk.reset(); });
     std::size_t seen = end - begin;
     offset += got;
     end += got;

@@ -118,7 +118,8 @@ void HashDesk::hash(std::optional<Work> first, std::optional<Work> second) {
         const bool takes_more = started < kMostJobs || (coming_ == 0 && with_free_lane_ == 0);
         if (!jobs[lane] && takes_more) start(lane, take_left());
       }
-      if (busy == 1 && coming_ > 0 && left_.size() < left_.capacity()) {
+      const bool may_leave = coming_ > 0 && hashing_ >= enough_ && left_.size() < left_.capacity();
+      if (busy == 1 && may_leave) {
         const std::size_t lane = jobs[0] ? 0 : 1;
         if (lanes.left(lane) > kAlone) {
           left_.push_back({std::move(*std::exchange(jobs[lane], std::nullopt)), lanes.put_aside(lane)});

@@ -18,9 +18,9 @@ namespace restic::repo {
 // Where threads bring what is to be hashed, so that one of them can hash two at once (Sha256Lanes): that
 // takes half the processor's time. Who comes while another thread hashes one alone, while another one is on
 // its way, or while half of the processors hash, leaves the work and goes, unless enough is left there
-// already: then that thread takes two. And who hashes one alone while another thread is on its way leaves the
-// rest of it to that one. So nobody ever waits, and what is left is always taken. Thread-safe, never blocks.
-// Where the processor cannot do two at once everybody hashes his own.
+// already: then that thread takes two. And who hashes one alone while half of the processors hash and another
+// thread is on its way leaves the rest of it to that one. So nobody ever waits, and what is left is always
+// taken. Thread-safe, never blocks. Where the processor cannot do two at once everybody hashes his own.
 class HashDesk {
  public:
   struct Job {
@@ -77,7 +77,7 @@ class HashDesk {
   void hash(std::optional<Work> first, std::optional<Work> second);
   bool nobody_is_about() const { return coming_ == 0 && outside_ == 0 && hashing_ == 0; }
 
-  std::optional<Work> take_left();
+  std::optional<Work> take_left();  // with mutex_ held
 
   const std::size_t most_left_;
   const bool two_at_once_ = Sha256Lanes::available();

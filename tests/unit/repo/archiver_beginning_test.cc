@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Files that are stored while they grow.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -107,6 +109,16 @@ TEST_F(ArchiverBeginningTest, TheChunksAreThoseOfTheWholeFile) {
     store_beginning(so_far);
   }
   EXPECT_GT(made_.backend().names(FileType::Pack).size(), 1U);
+  EXPECT_EQ(archived_chunks(), chunks_of(content));
+}
+
+// Where the file system can tell that a read would wait, the reader does so in another way.
+TEST_F(ArchiverBeginningTest, AFileThatIsNotInMemoryIsReadFromTheDisk) {
+  const std::string content = random_text(20 * kMebi, 8);
+  folder_.file("file", content);
+  const UniqueFd file = folder_.open("file");
+  ASSERT_EQ(::fsync(file.get()), 0);
+  ASSERT_EQ(::posix_fadvise(file.get(), 0, 0, POSIX_FADV_DONTNEED), 0);
   EXPECT_EQ(archived_chunks(), chunks_of(content));
 }
 

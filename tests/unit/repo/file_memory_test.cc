@@ -98,6 +98,26 @@ TEST(FileMemory, AwaitingAReaderEndsWhenAskedToStop) {
   EXPECT_FALSE(memory.find(facts));
 }
 
+TEST(FileMemory, OneAtATimeWaitsToReadAFileNext) {
+  FileMemory memory(true);
+  const struct stat facts = facts_of(1, 10, 100);
+  const FileKey key = FileKey::of(facts);
+  ASSERT_TRUE(memory.begin_reading_next(key, {}));  // nobody reads it
+  std::promise<bool> begun;
+  std::future<bool> next = begun.get_future();
+  std::stop_source stop;
+  std::jthread waiting([&] { begun.set_value(memory.begin_reading_next(key, stop.get_token())); });
+  EXPECT_EQ(next.wait_for(50ms), std::future_status::timeout) << "it did not wait";
+  EXPECT_FALSE(memory.begin_reading_next(key, stop.get_token())) << "one waits already";
+  memory.end_reading(facts, nullptr);
+  EXPECT_TRUE(next.get());
+  EXPECT_FALSE(memory.try_begin_reading(key));
+  std::jthread stopper([&stop] { stop.request_stop(); });
+  EXPECT_FALSE(memory.begin_reading_next(key, stop.get_token()));
+  memory.end_reading(facts, nullptr);
+  EXPECT_TRUE(memory.begin_reading_next(key, {})) << "nobody waits any more";
+}
+
 TEST(FileMemory, ABeginningIsNoFile) {
   FileMemory memory(true);
   const struct stat facts = facts_of(1, 10, 100);

@@ -68,10 +68,12 @@ TEST(Sha256Lanes, GoOnWithAMessageThatWasPutAside) {
   lanes.start(at, large);
   lanes.start(1, other);
   std::size_t times = 0;
+  bool other_done = false;
   for (;;) {
     lanes.run(10'000);
     if (lanes.done(1 - at)) {
       EXPECT_EQ(lanes.take(1 - at), Id::of(other));
+      other_done = true;
     }
     if (lanes.left(at) == 0) break;
     const std::size_t left = lanes.left(at);
@@ -83,6 +85,7 @@ TEST(Sha256Lanes, GoOnWithAMessageThatWasPutAside) {
     ++times;
   }
   EXPECT_GT(times, 10U);
+  EXPECT_TRUE(other_done);
   while (!lanes.done(at)) lanes.run(1'000);
   EXPECT_EQ(lanes.take(at), Id::of(large));
 }
