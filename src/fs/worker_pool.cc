@@ -9,6 +9,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <cstring>
 #include <utility>
 
 #include "fs/ops.h"
@@ -20,7 +21,8 @@ using namespace std::chrono_literals;
 
 // A program that goes through files sends its next request within this time of the answer.
 constexpr auto kWatch = 50us;
-// After so many requests in a row that came later, a worker looks for the next one only now and then.
+// After so many answers of one kind in a row that were followed by nothing for longer, a worker looks for the
+// next request only now and then.
 constexpr unsigned kInVain = 8, kNowAndThen = 32;
 
 // A request as it comes from the device; freed also when the thread is cancelled while it waits for one.
@@ -32,9 +34,27 @@ struct RequestBuffer {
   fuse_buf buffer{};
 };
 
+bool is_in_memory(const fuse_buf& request) {
+  return (request.flags & FUSE_BUF_IS_FD) == 0 && request.size >= sizeof(fuse_in_header);
+}
+
+// Requests of one kind are alike in how soon a program that got the answer asks again. Who has the first part
+// of a folder works on it; who has the last goes on at once.
+std::size_t kind_of(const fuse_buf& request) {
+  if (!is_in_memory(request)) return 0;
+  const auto* const header = static_cast<const fuse_in_header*>(request.mem);
+  const bool lists = header->opcode == FUSE_READDIR || header->opcode == FUSE_READDIRPLUS;
+  if (lists && request.size >= sizeof(fuse_in_header) + sizeof(fuse_read_in)) {
+    fuse_read_in what;
+    std::memcpy(&what, header + 1, sizeof what);
+    if (what.offset == 0) return 0;
+  }
+  return header->opcode % WorkerPool::kKinds;
+}
+
 // Whether answering it can take longer than to wake another worker for the next request.
 bool takes_time(const fuse_buf& request) {
-  if ((request.flags & FUSE_BUF_IS_FD) != 0 || request.size < sizeof(fuse_in_header)) return true;
+  if (!is_in_memory(request)) return true;
   switch (static_cast<const fuse_in_header*>(request.mem)->opcode) {
     case FUSE_RELEASE:
     case FUSE_RELEASEDIR:
@@ -81,9 +101,11 @@ void WorkerPool::serve() {
   pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, nullptr);
   RequestBuffer request;
   bool answered = false;
+  std::size_t kind = 0;  // of what was answered
   while (fuse_session_exited(session_) == 0 && await_turn(answered)) {
     const auto since = Clock::now();
-    if (answered && (in_vain_ < kInVain || in_vain_ % kNowAndThen == 0)) watch(since);
+    std::atomic<unsigned>& in_vain = in_vain_[kind];
+    if (answered && (in_vain < kInVain || in_vain % kNowAndThen == 0)) watch(since);
     pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, nullptr);
     const int size = fuse_session_receive_buf(session_, &request.buffer);
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, nullptr);
@@ -93,11 +115,12 @@ void WorkerPool::serve() {
       if (size < 0) failed_(-size);
       break;
     }
-    if (answered) in_vain_ = Clock::now() - since < 2 * kWatch ? 0 : in_vain_ + 1;
+    if (answered) in_vain = Clock::now() - since < 2 * kWatch ? 0 : in_vain + 1;
     answered = false;
     took_request();
     if (again) continue;
     if (takes_time(request.buffer) && more_waiting()) about_to_wait();
+    kind = kind_of(request.buffer);
     fuse_session_process_buf(session_, &request.buffer);
     answered = cores_ > 1;  // where there is one, the program waits for it
   }

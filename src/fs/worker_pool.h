@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -27,6 +28,8 @@ namespace restic::fs {
 // Used by one thread, but for about_to_wait().
 class WorkerPool {
  public:
+  static constexpr std::size_t kKinds = 64;  // FUSE knows some fifty requests
+
   // `failed` is called, with an errno, when the device cannot be read any more though the mount is there;
   // then all workers end. `all_ended` is called by the last worker that ends by itself, also when the mount
   // is gone. `tick` is how soon the keeper notices that nobody listens; tests stop it by that.
@@ -65,9 +68,10 @@ class WorkerPool {
   std::vector<std::thread> workers_;
   std::thread keeper_;
 
-  std::atomic<bool> listening_{false};    // some worker is, or is about to
-  std::atomic<std::uint64_t> taken_{0};   // requests
-  std::atomic<unsigned> in_vain_{0};      // requests in a row that came too late to be watched for
+  std::atomic<bool> listening_{false};   // some worker is, or is about to
+  std::atomic<std::uint64_t> taken_{0};  // requests
+  // By the kind of the request answered before: how many in a row came too late to be watched for.
+  std::array<std::atomic<unsigned>, kKinds> in_vain_{};
   std::atomic<bool> keeper_rests_{true};  // nothing happens that it has to see to
 
   std::mutex mutex_;
