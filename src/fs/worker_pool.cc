@@ -47,7 +47,7 @@ std::size_t kind_of(const fuse_buf& request) {
   if (lists && request.size >= sizeof(fuse_in_header) + sizeof(fuse_read_in)) {
     fuse_read_in what;
     std::memcpy(&what, header + 1, sizeof what);
-    if (what.offset == 0) return 0;
+    if (what.offset == 0) return WorkerPool::kKinds - 1;
   }
   return header->opcode % WorkerPool::kKinds;
 }

@@ -215,6 +215,8 @@ StoredFile ArchiveRun::store_content(const FileJob& job) {
   if (::fstat(job.fd.get(), &after) != 0 || !same_content(job.facts, after)) {
     progress_.files_changed_while_read.fetch_add(1, std::memory_order_relaxed);
     tools_.log.warning(job.path + " changed while it was read");
+  } else if (stored.size != static_cast<std::uint64_t>(after.st_size)) {
+    throw UnreadableError(job.path, EIO);  // an end where there is none
   }
   return stored;
 }

@@ -26,8 +26,7 @@ struct FileKey {
 
 // Remembers what the content of local files became, so that a file is read once. Knows nothing of whether
 // those blobs are still in the repository: that is for the finder to ask. Holds a bounded number of files,
-// the oldest go first. Thread-safe; only await_readers() and
-// begin_reading_next() block.
+// the oldest go first. Thread-safe; only await_readers() and begin_reading_next() block.
 class FileMemory {
  public:
   // `changes_are_reported`: size and changed() alone say whether a file is as it was; else its times count,
@@ -39,7 +38,8 @@ class FileMemory {
   void begin_reading(const FileKey& file);
   // False: somebody reads it.
   [[nodiscard]] bool try_begin_reading(const FileKey& file);
-  // After whoever reads it now. False: somebody else waits for that already, or `stop` was asked for.
+  // After whoever reads it now. False: somebody else waits for that already, or `stop` was asked for
+  // meanwhile.
   [[nodiscard]] bool begin_reading_next(const FileKey& file, const std::stop_token& stop);
   void end_reading(const struct stat& facts, const StoredFile* result);
   // The result is of the beginning only, which ends with a whole chunk.

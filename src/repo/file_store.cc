@@ -29,7 +29,8 @@ constexpr std::size_t kWorthAnnouncing = std::size_t{3} * Chunker::kMinSize;
 constexpr std::size_t kMostRunning = Chunker::kMaxSize;
 
 // Fills `into` as far as the file goes; `before_waiting` is called before it waits for the disk. A file
-// system that cannot tell is taken for one in memory.
+// system that cannot tell is taken for one in memory. Only a read that may wait tells the file's end, and
+// errors: Linux 5.9 and 5.10 return 0 from others anywhere (readv(2)).
 std::size_t read_at(int fd, std::uint64_t offset, std::span<std::uint8_t> into, const std::string& path,
                     const std::function<void()>& before_waiting) {
   std::size_t got = 0;
@@ -37,15 +38,18 @@ std::size_t read_at(int fd, std::uint64_t offset, std::span<std::uint8_t> into, 
   while (got < into.size()) {
     const iovec rest{into.data() + got, into.size() - got};
     const ssize_t count = ::preadv2(fd, &rest, 1, static_cast<off_t>(offset + got), flags);
-    if (count == 0) break;
-    if (count < 0) {
-      if (errno == EINTR) continue;
-      if (flags == 0 || (errno != EAGAIN && errno != EOPNOTSUPP)) throw UnreadableError(path, errno);
-      if (errno == EAGAIN) before_waiting();
-      flags = 0;
+    if (count > 0) {
+      got += static_cast<std::size_t>(count);
+    } else if (count < 0 && errno == EINTR) {
       continue;
+    } else if (flags != 0) {
+      if (count == 0 || errno == EAGAIN) before_waiting();
+      flags = 0;
+    } else if (count == 0) {
+      break;
+    } else {
+      throw UnreadableError(path, errno);
     }
-    got += static_cast<std::size_t>(count);
   }
   return got;
 }

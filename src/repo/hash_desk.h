@@ -29,7 +29,15 @@ class HashDesk {
   };
 
   // `most_left`: how many jobs may be left there. More of them are hashed two at once, and each takes longer.
-  explicit HashDesk(std::size_t most_left = 1) : most_left_(most_left) { left_.reserve(most_left + kSpare); }
+  // `enough`: so many threads that hash are a match for those that decode; with fewer there may be idle
+  // processors.
+  explicit HashDesk(std::size_t most_left = 1, std::size_t enough = half_of_the_processors())
+      : most_left_(most_left), enough_(enough) {
+    left_.reserve(most_left + kSpare);
+  }
+  static std::size_t half_of_the_processors() {
+    return std::max(1U, std::thread::hardware_concurrency() / 2);
+  }
 
   // A visit that has been announced: from here on others may leave work for it. The destructor is the visit
   // of one who brings nothing.
@@ -81,8 +89,7 @@ class HashDesk {
 
   const std::size_t most_left_;
   const bool two_at_once_ = Sha256Lanes::available();
-  // So many threads that hash are a match for those that decode; with fewer there may be idle processors.
-  const std::size_t enough_ = std::max(1U, std::thread::hardware_concurrency() / 2);
+  const std::size_t enough_;
   std::mutex mutex_;
   std::size_t coming_ = 0;  // guarded by mutex_, like the rest
   std::size_t outside_ = 0;
