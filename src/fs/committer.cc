@@ -7,6 +7,7 @@
 #include <array>
 #include <utility>
 
+#include "base/as_error.h"
 #include "fs/late_sync.h"
 
 namespace restic::fs {
@@ -328,6 +329,7 @@ repo::Snapshot Committer::archive(Drop& drop) {
   options.before_snapshot = [this, &tray](const repo::Id&, ByteView stored) {
     store_.reserve().run([&] { tray.keep_snapshot(stored); });
   };
+  options.when_durable = [this](const repo::Snapshot& snapshot) { publish(snapshot); };
   if (std::optional<Bytes> kept = tray.kept_snapshot()) options.earlier_snapshot = std::move(*kept);
   std::optional<LateSync> late(std::in_place, [this] { return sync_what_takes_long(); });
   repo::Snapshot snapshot = maker_.archive(tray.files(), options, drop.progress, stop_.get_token());
@@ -360,15 +362,20 @@ std::chrono::milliseconds Committer::sync_what_takes_long() {
   return std::chrono::milliseconds(0);
 }
 
-void Committer::succeed(const DropPtr& drop, const repo::Snapshot& snapshot) {
-  log_.info("drop " + drop->name + " became snapshot " + snapshot.id.short_hex());
+void Committer::publish(const repo::Snapshot& snapshot) const {
+  if (!published_) return;
   try {
-    if (published_) published_(snapshot);
-  } catch (const Error& error) {
+    published_(snapshot);
+  } catch (const std::exception& problem) {
+    const Error error = as_error(problem);
     const bool unmounted = error.code() == Errc::Cancelled;
     log_.write(unmounted ? LogLevel::Debug : LogLevel::Warning,
                "the new snapshot " + snapshot.id.short_hex() + " will show later: " + error.what());
   }
+}
+
+void Committer::succeed(const DropPtr& drop, const repo::Snapshot& snapshot) {
+  log_.info("drop " + drop->name + " became snapshot " + snapshot.id.short_hex());
   {
     const std::lock_guard lock(mutex_);
     drop->state = State::Durable;

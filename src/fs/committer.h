@@ -108,6 +108,7 @@ class Committer final : public CommitService {
   void wait(std::unique_lock<std::mutex>& lock);
   repo::Snapshot archive(Drop& drop);
   std::chrono::milliseconds sync_what_takes_long();
+  void publish(const repo::Snapshot& snapshot) const;
   void succeed(const DropPtr& drop, const repo::Snapshot& snapshot);
   void fail(const DropPtr& drop, Error error);
   void answer(const DropPtr& drop, const Status& result);

@@ -46,6 +46,9 @@ class TrayStore {
   // An open tray after `current`, with the same owner, mode and ACL.
   std::unique_ptr<Tray> make_next(const Tray& current);
 
+  // The mount's own folder, for files without a name. Stays open as long as the store.
+  int folder() const { return slots_.front().folder.get(); }
+
   // For steps of a commit that need a little space.
   DiskReserve& reserve() { return *reserve_; }
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <future>
 #include <iterator>
 #include <optional>
 #include <utility>
@@ -104,9 +105,10 @@ struct Archiver::Impl {
         options(std::move(all_options)),
         clock(the_clock),
         budget(std::max(options.upload_budget, kMinBudget)),
+        spool(options.spool_folder, repository.log()),
         file_store(repository.config().chunker_polynomial, budget),
         memory(options.changes_are_reported),
-        sessions(repository, budget, options.owner, options.journal, options.idle_release, clock),
+        sessions(repository, budget, spool, options.owner, options.journal, options.idle_release, clock),
         readers(reader_count(std::max(options.upload_budget, kMinBudget), repository.pool().threads())) {}
 
   ~Impl() { stop_ahead.request_stop(); }
@@ -129,6 +131,7 @@ struct Archiver::Impl {
   const Clock& clock;
   const LocalZone zone;
   MemoryBudget budget;
+  PackSpool spool;
   FileStore file_store;
   FileMemory memory;
   UserNames users;
@@ -224,6 +227,7 @@ Snapshot Archiver::archive(int folder_fd, const ArchiveOptions& options, Archive
                            const std::stop_token& stop) {
   Impl& impl = *impl_;
   if (std::optional<Snapshot> earlier = impl.find_earlier(options.earlier_snapshot, stop)) {
+    if (options.when_durable) options.when_durable(*earlier);
     return *earlier;
   }
   Counter counter(progress);
@@ -238,10 +242,14 @@ Snapshot Archiver::archive(int folder_fd, const ArchiveOptions& options, Archive
     impl.sessions.close_unused(stopped ? WriteSessions::Ending::Abandon : WriteSessions::Ending::Finish);
     throw;
   }
-  impl.sessions.close_unused(WriteSessions::Ending::Finish);
-  impl.file_store.release_buffers();
-  Forgetter forgetter(impl.memory);
-  walk_folder(folder_fd, forgetter);
+  auto tidied = std::async(std::launch::async, [&] {
+    impl.sessions.close_unused(WriteSessions::Ending::Finish);
+    impl.file_store.release_buffers();
+    Forgetter forgetter(impl.memory);
+    walk_folder(folder_fd, forgetter);
+  });
+  if (options.when_durable) options.when_durable(snapshot);
+  tidied.get();
   return snapshot;
 }
 

@@ -22,6 +22,9 @@ struct ArchiverOptions {
   // Bytes of plaintext in work and of sealed packs not yet confirmed, together; at least 64 MiB is used, for
   // less could not hold an open pack of each kind and what is being read.
   std::uint64_t upload_budget = 64ULL << 20U;
+  // A folder on a local disk, as a descriptor that stays open: with packs a slow storage keeps waiting there,
+  // at most PackSpool::kMost bytes, more of them can be on their way. -1: they wait in memory only.
+  int spool_folder = -1;
   LockOwner owner;
   // Records which lock files of ours may exist (see LockJournal); may be empty.
   LockJournal journal;
@@ -51,6 +54,9 @@ struct ArchiveOptions {
   // the index names a tree of theirs that cannot be read: storing again would not mend that. Bytes that do
   // not open count as none. Both may be empty.
   std::function<void(const Id& id, ByteView stored)> before_snapshot;
+  // Told of the snapshot when it is durable, while the lock is given back. May be empty and may block; what
+  // it throws, archive() throws.
+  std::function<void(const Snapshot&)> when_durable;
   Bytes earlier_snapshot;
 };
 

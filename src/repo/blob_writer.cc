@@ -42,6 +42,9 @@ struct Scratch {
   }
 };
 
+// As many packs on their way from memory keep a fast storage busy.
+constexpr std::size_t kEnoughInMemory = 2;
+
 bool equal(ByteView a, ByteView b) { return std::ranges::equal(a, b); }
 
 bool decompresses_to(ByteView compressed, ByteView plain, Bytes& scratch) {
@@ -83,9 +86,11 @@ BlobWriter::ProgressLink::~ProgressLink() {
   std::erase(writer_.counters_, &counter_);
 }
 
-BlobWriter::BlobWriter(Repository& repository, MemoryBudget& budget, const Clock& clock,
+BlobWriter::BlobWriter(Repository& repository, MemoryBudget& budget, PackSpool& spool, const Clock& clock,
                        UploadQueue::MayWrite may_write, std::size_t pack_size)
     : repository_(repository),
+      budget_(budget),
+      spool_(spool),
       index_(repository.index()),
       compresses_(repository.config().version >= 2),
       index_writer_(clock, [this](std::vector<PackEntry> packs) { write_index(std::move(packs)); }),
@@ -317,29 +322,43 @@ HashDesk::Job BlobWriter::pack_to_hash(FilledPack filled, std::uint64_t ticket) 
   const ByteView content(*finished->content);
   return {content, [this, ticket, finished](const Id& id) {
             finished->entry.pack = id;
-            try {
-              save_pack(ticket, finished);
-            } catch (const std::exception& problem) {
-              fail(as_error(problem));
-              end(writes_, ticket);
-            }
+            save_pack(ticket, finished);
           }};
 }
 
+// Where memory is short because the storage is slow, the pack waits for it on the disk.
 void BlobWriter::save_pack(std::uint64_t ticket, const std::shared_ptr<FinishedPack>& finished) {
-  SharedBytes content = std::move(finished->content);
-  const std::uint64_t size = content->size();
-  uploads_.save({FileType::Pack, finished->entry.pack.hex()}, std::move(content),
-                [this, ticket, finished, size](const Status& status) {
-                  if (status.ok()) {
-                    count_upload(size);
-                    index_writer_.add(std::move(finished->entry));
-                  } else {
-                    fail(status.error());
-                  }
-                  finished->charged = {};
-                  end(writes_, ticket);
-                });
+  SharedBytes pack = std::move(finished->content);
+  if (budget_.is_ample() || uploads_.running() < kEnoughInMemory) {
+    return upload_pack(ticket, finished, transport::in_memory(std::move(pack)));
+  }
+  spool_.put(std::move(pack), finished->entry.pack,
+             [this, ticket, finished](transport::SharedContent on_disk, SharedBytes in_memory) {
+               if (on_disk) finished->charged = {};
+               upload_pack(ticket, finished,
+                           on_disk ? std::move(on_disk) : transport::in_memory(std::move(in_memory)));
+             });
+}
+
+void BlobWriter::upload_pack(std::uint64_t ticket, const std::shared_ptr<FinishedPack>& finished,
+                             transport::SharedContent content) noexcept {
+  try {
+    const std::uint64_t size = content->size();
+    uploads_.save({FileType::Pack, finished->entry.pack.hex()}, std::move(content),
+                  [this, ticket, finished, size](const Status& status) {
+                    if (status.ok()) {
+                      count_upload(size);
+                      index_writer_.add(std::move(finished->entry));
+                    } else {
+                      fail(status.error());
+                    }
+                    finished->charged = {};
+                    end(writes_, ticket);
+                  });
+  } catch (const std::exception& problem) {
+    fail(as_error(problem));
+    end(writes_, ticket);
+  }
 }
 
 void BlobWriter::count_upload(std::uint64_t bytes) {
@@ -368,7 +387,7 @@ void BlobWriter::write_index(std::vector<PackEntry> packs) {
     } catch (const std::exception& problem) {
       return ended(as_error(problem));
     }
-    uploads_.save(std::move(file), std::move(stored), ended);
+    uploads_.save(std::move(file), transport::in_memory(std::move(stored)), ended);
   });
 }
 

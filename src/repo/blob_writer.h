@@ -19,6 +19,7 @@
 #include "repo/hash_desk.h"
 #include "repo/index_writer.h"
 #include "repo/memory_budget.h"
+#include "repo/pack_spool.h"
 #include "repo/pack_writer.h"
 #include "repo/repository.h"
 #include "repo/upload_queue.h"
@@ -48,7 +49,7 @@ class BlobWriter {
  public:
   // Takes the repository's index as it is now. `may_write` is asked before each upload. All must outlive the
   // writer.
-  BlobWriter(Repository& repository, MemoryBudget& budget, const Clock& clock,
+  BlobWriter(Repository& repository, MemoryBudget& budget, PackSpool& spool, const Clock& clock,
              UploadQueue::MayWrite may_write, std::size_t pack_size = PackWriter::kTargetSize);
   // Waits for uploads under way.
   ~BlobWriter();
@@ -125,10 +126,14 @@ class BlobWriter {
   void upload(FilledPack filled);
   HashDesk::Job pack_to_hash(FilledPack filled, std::uint64_t ticket);
   void save_pack(std::uint64_t ticket, const std::shared_ptr<FinishedPack>& finished);
+  void upload_pack(std::uint64_t ticket, const std::shared_ptr<FinishedPack>& finished,
+                   transport::SharedContent content) noexcept;
   void count_upload(std::uint64_t bytes);
   void write_index(std::vector<PackEntry> packs);
 
   Repository& repository_;
+  MemoryBudget& budget_;
+  PackSpool& spool_;
   const std::shared_ptr<const Index> index_;
   const bool compresses_;
   std::array<KnownBlobs, kShards> known_;

@@ -176,7 +176,7 @@ void HeadStart::load_range_arriving(const FileName& file, transport::ByteRange r
   state_->backend().load_range_arriving(file, range, urgency, arriving, std::move(done));
 }
 
-void HeadStart::save(const FileName& file, SharedBytes content, transport::StatusDone done) {
+void HeadStart::save(const FileName& file, transport::SharedContent content, transport::StatusDone done) {
   state_->backend().save(file, std::move(content), std::move(done));
 }
 

@@ -36,7 +36,8 @@ class HeadStart final : public transport::Backend {
                            transport::Urgency urgency, const transport::OnArriving& arriving,
                            transport::LoadDone done) override;
   void list(transport::FileType type, transport::ListDone done) override;
-  void save(const transport::FileName& file, SharedBytes content, transport::StatusDone done) override;
+  void save(const transport::FileName& file, transport::SharedContent content,
+            transport::StatusDone done) override;
   void remove(const transport::FileName& file, transport::StatusDone done) override;
   void create(transport::StatusDone done) override;
   unsigned parallelism() const override;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 #include <utility>
 
 #include "repo/crypto.h"
@@ -45,8 +46,10 @@ std::string describe_holder(const LockInfo& lock) {
 }
 
 // Throws when somebody else's exclusive lock is there.
-void check_once(Repository& repository) {
+void check_once(Repository& repository, std::span<const Id> ours) {
   for (const transport::FileInfo& info : transport::list(repository.backend(), FileType::Lock)) {
+    const std::optional<Id> id = Id::from_hex(info.name);
+    if (id && std::ranges::find(ours, *id) != ours.end()) continue;
     const std::optional<LockInfo> lock = read_lock(repository, {FileType::Lock, info.name});
     if (!lock || !lock->exclusive) continue;
     throw Error(Errc::Locked, "the repository is locked exclusively: " + describe_holder(*lock) + " (lock " +
@@ -100,7 +103,7 @@ bool Lock::usable() const {
 void Lock::check_for_conflicts() const {
   for (const std::chrono::seconds pause : kReadAgainAfter) {
     try {
-      return check_once(repository_);
+      return check_once(repository_, ours_);
     } catch (const Error& error) {
       if (error.code() != Errc::Damaged) throw;
       repository_.log().warning(std::string("waiting for a lock that cannot be read: ") + error.what());
@@ -108,7 +111,7 @@ void Lock::check_for_conflicts() const {
     clock_.sleep(pause);
   }
   try {
-    check_once(repository_);
+    check_once(repository_, ours_);
   } catch (const Error& error) {
     if (error.code() != Errc::Damaged) throw;
     throw Error(Errc::Locked, std::string("the repository has a lock that cannot be read: ") + error.what());

@@ -24,11 +24,13 @@ bool says_nobody_answers(Errc code) {
 SnapshotStore::SnapshotStore(const Crypto& crypto, unsigned version, CpuPool& pool, Log& log, CacheLog* cache)
     : crypto_(crypto), version_(version), pool_(pool), log_(log), cache_(cache) {}
 
-SnapshotList SnapshotStore::load(transport::Backend& backend, const std::stop_token& stop) {
+SnapshotList SnapshotStore::load(transport::Backend& backend, const std::stop_token& stop,
+                                 const std::function<void()>& missing_some) {
   const auto load_missing = [&] {
     std::vector<transport::FileName> missing =
         forget_vanished(transport::list(backend, transport::FileType::Snapshot, stop));
     take_from_cache(missing);
+    if (missing_some && !missing.empty()) missing_some();
     load_all(backend, std::move(missing), stop);
   };
   loading_.run(load_missing, stop);

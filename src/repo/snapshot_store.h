@@ -31,8 +31,10 @@ class SnapshotStore {
   // Lists the files and loads those not known yet, many at once. Concurrent calls share a run. Blocks on the
   // network. Throws what listing throws, an outage during the loads (a snapshot that could not be asked for
   // is not unreadable, and must not look as if it were not there), and Cancelled as soon as `stop` is asked
-  // for. A file that arrives damaged is loaded once more: the line may be to blame.
-  SnapshotList load(transport::Backend& backend, const std::stop_token& stop = {});
+  // for. A file that arrives damaged is loaded once more: the line may be to blame. `missing_some`, if any,
+  // is called when files are listed that are to be loaded, before they are.
+  SnapshotList load(transport::Backend& backend, const std::stop_token& stop = {},
+                    const std::function<void()>& missing_some = {});
   // What the last load found.
   SnapshotList list() const;
 

@@ -85,7 +85,17 @@ void StoredRepository::refresh_index(const std::stop_token& stop) {
 }
 
 SnapshotList StoredRepository::snapshots() {
-  SnapshotList list = snapshots_.load(backend_, stop_reading_.get_token());
+  // New ones will most likely want what is new in the index; so it is read beside them.
+  std::future<void> refreshed;
+  SnapshotList list = snapshots_.load(backend_, stop_reading_.get_token(), [&] {
+    refreshed = std::async(std::launch::async, [this] {
+      try {
+        refresh_index();
+      } catch (const std::exception&) {  // whoever needs it tries again, and says why it fails
+      }
+    });
+  });
+  if (refreshed.valid()) refreshed.wait();
   refresh_index_for(list);
   return list;
 }

@@ -18,7 +18,8 @@ UploadQueue::~UploadQueue() {
   idle_.wait(lock, [&] { return running_ == 0 && waiting_.empty(); });
 }
 
-void UploadQueue::save(transport::FileName file, SharedBytes content, transport::StatusDone done) {
+void UploadQueue::save(transport::FileName file, transport::SharedContent content,
+                       transport::StatusDone done) {
   Job job{std::move(file), std::move(content), std::move(done)};
   {
     const std::lock_guard lock(mutex_);
@@ -29,6 +30,11 @@ void UploadQueue::save(transport::FileName file, SharedBytes content, transport:
     ++running_;
   }
   start(std::move(job));
+}
+
+std::size_t UploadQueue::running() const {
+  const std::lock_guard lock(mutex_);
+  return running_;
 }
 
 std::vector<transport::FileName> UploadQueue::take_strays() {

@@ -28,7 +28,9 @@ class UploadQueue {
   UploadQueue(const UploadQueue&) = delete;
   UploadQueue& operator=(const UploadQueue&) = delete;
 
-  void save(transport::FileName file, SharedBytes content, transport::StatusDone done);
+  void save(transport::FileName file, transport::SharedContent content, transport::StatusDone done);
+  // Saves under way.
+  std::size_t running() const;
   // Index files whose save has ended and that may be in the repository though they were to be removed again.
   // Hands them over.
   std::vector<transport::FileName> take_strays();
@@ -36,7 +38,7 @@ class UploadQueue {
  private:
   struct Job {
     transport::FileName file;
-    SharedBytes content;
+    transport::SharedContent content;
     transport::StatusDone done;
   };
   void start(Job job);
@@ -46,7 +48,7 @@ class UploadQueue {
   const MayWrite may_write_;
   Log& log_;
   const std::size_t at_once_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable idle_;
   std::deque<Job> waiting_;                  // guarded by mutex_
   std::size_t running_ = 0;                  // guarded by mutex_

@@ -50,11 +50,12 @@ Error lock_lost() {
           "starts over under a new lock"};
 }
 
-WriteSessions::WriteSessions(Repository& repository, MemoryBudget& budget, const LockOwner& owner,
-                             const LockJournal& journal, std::chrono::milliseconds idle_release,
-                             const Clock& clock)
+WriteSessions::WriteSessions(Repository& repository, MemoryBudget& budget, PackSpool& spool,
+                             const LockOwner& owner, const LockJournal& journal,
+                             std::chrono::milliseconds idle_release, const Clock& clock)
     : repository_(repository),
       budget_(budget),
+      spool_(spool),
       idle_release_(idle_release),
       clock_(clock),
       lock_(repository, owner, journal, clock),
@@ -166,7 +167,7 @@ void WriteSessions::open() {
   try {
     remove_strays();
     repository_.refresh_index_to_write();
-    writer_ = std::make_unique<BlobWriter>(repository_, budget_, clock_, [this]() -> Status {
+    writer_ = std::make_unique<BlobWriter>(repository_, budget_, spool_, clock_, [this]() -> Status {
       if (lock_.usable()) return Unit{};
       return lock_lost();
     });

@@ -48,7 +48,7 @@ class WriteSessions {
   };
 
   // Everything must outlive it. `journal` is the lock's.
-  WriteSessions(Repository& repository, MemoryBudget& budget, const LockOwner& owner,
+  WriteSessions(Repository& repository, MemoryBudget& budget, PackSpool& spool, const LockOwner& owner,
                 const LockJournal& journal, std::chrono::milliseconds idle_release, const Clock& clock);
   // Closes the session. Nobody may use it any more.
   ~WriteSessions();
@@ -85,6 +85,7 @@ class WriteSessions {
 
   Repository& repository_;
   MemoryBudget& budget_;
+  PackSpool& spool_;
   const std::chrono::milliseconds idle_release_;
   const Clock& clock_;
   Lock lock_;                             // used by whoever made the state Busy

@@ -11,6 +11,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "transport/content.h"
 
 namespace restic::transport {
 
@@ -76,9 +77,10 @@ class Backend {
   // The names and sizes of all files of a type, in no order; names that are not 64 lower-case hex digits are
   // left out; a missing folder is an empty list. Not for Config, and never called for Pack on a read path.
   virtual void list(FileType type, ListDone done) = 0;
-  // Durable and atomic: the file is there whole or not at all. An existing file of the name may be replaced
-  // by the same content (names are content hashes); Config is never overwritten (Usage).
-  virtual void save(const FileName& file, SharedBytes content, StatusDone done) = 0;
+  // Durable and atomic: the file is there whole or not at all; only rclone may leave half of one whose save
+  // has failed. An existing file of the name may be replaced by the same content (names are content hashes);
+  // Config is never overwritten (Usage).
+  virtual void save(const FileName& file, SharedContent content, StatusDone done) = 0;
   virtual void remove(const FileName& file, StatusDone done) = 0;
   // Makes the folders of an empty repository. Harmless where they exist.
   virtual void create(StatusDone done) = 0;

@@ -17,7 +17,7 @@ std::vector<FileInfo> list(Backend& backend, FileType type, const std::stop_toke
 }
 
 void save(Backend& backend, const FileName& file, SharedBytes content) {
-  await<Unit>([&](StatusDone done) { backend.save(file, std::move(content), std::move(done)); });
+  await<Unit>([&](StatusDone done) { backend.save(file, in_memory(std::move(content)), std::move(done)); });
 }
 
 void remove(Backend& backend, const FileName& file) {

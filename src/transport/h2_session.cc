@@ -184,6 +184,7 @@ ssize_t H2Session::Impl::read_body(nghttp2_session* session, std::int32_t id, st
   const std::size_t took =
       stream->take_body(to, std::min(room, static_cast<std::size_t>(std::max(allowed, 0))));
   stream->touch(impl.now);
+  if (stream->problem()) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;  // the stream is reset, and ends
   if (stream->body_sent()) *flags |= NGHTTP2_DATA_FLAG_EOF;
   return static_cast<ssize_t>(took);
 }
@@ -208,7 +209,7 @@ void H2Session::submit(HttpRequest request, HttpDone done, Clock::time_point now
   if (request.body) headers.push_back(header("content-length", length));
   nghttp2_data_provider provider{};
   provider.read_callback = Impl::read_body;
-  const bool has_body = request.body && !request.body->empty();
+  const bool has_body = request.body && request.body->size() != 0;
   const std::int32_t id = nghttp2_submit_request(impl_->session, nullptr, headers.data(), headers.size(),
                                                  has_body ? &provider : nullptr, nullptr);
   if (id < 0) {

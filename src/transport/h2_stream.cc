@@ -6,6 +6,8 @@
 #include <cstring>
 #include <utility>
 
+#include "base/as_error.h"
+
 namespace restic::transport {
 namespace {
 
@@ -94,10 +96,18 @@ bool H2Stream::make_room(std::uint64_t size) {
 void H2Stream::on_end() { ended_ = true; }
 
 std::size_t H2Stream::take_body(std::uint8_t* to, std::size_t room) {
-  const std::size_t size = std::min(room, static_cast<std::size_t>(body_size()) - sent_);
-  if (size != 0) std::memcpy(to, request_.body->data() + sent_, size);
-  sent_ += size;
-  return size;
+  if (room == 0 || body_sent()) return 0;
+  try {
+    if (!body_) body_ = request_.body->read();
+    const ByteView piece = body_->next(room);
+    if (piece.empty()) throw Error(Errc::Io, "what is to be saved as " + request_.path + " ends too early");
+    std::memcpy(to, piece.data(), piece.size());
+    sent_ += piece.size();
+    return piece.size();
+  } catch (const std::exception& problem) {
+    set_problem(as_error(problem));
+    return 0;
+  }
 }
 
 bool H2Stream::expired(Clock::time_point now) const noexcept {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string_view>
 
@@ -26,7 +27,8 @@ class H2Stream {
   const std::optional<Error>& problem() const noexcept { return problem_; }
   void set_problem(Error error);
 
-  // Copies the next bytes of the request's body, at most `room`; 0 at its end.
+  // Copies the next bytes of the request's body, at most `room`; 0 at its end. One that cannot be read leaves
+  // `problem` set.
   std::size_t take_body(std::uint8_t* to, std::size_t room);
   bool body_sent() const noexcept { return sent_ == body_size(); }
   std::uint64_t body_size() const noexcept { return request_.body ? request_.body->size() : 0; }
@@ -48,7 +50,8 @@ class H2Stream {
   HttpDone done_;
   Clock::time_point started_;
   Clock::time_point last_progress_;
-  std::size_t sent_ = 0;
+  std::unique_ptr<Content::Reader> body_;  // null: not begun
+  std::uint64_t sent_ = 0;
   HttpResponse response_;
   std::optional<std::uint64_t> announced_;  // Content-Length
   std::size_t received_ = 0;

@@ -23,7 +23,7 @@ struct HttpRequest {
   std::string method;
   std::string path;                // with query, percent-encoded: "/keys/", "/?create=true"
   std::optional<ByteRange> range;  // GET: asks for these bytes only
-  SharedBytes body;                // POST; null: no body
+  SharedContent body;              // POST; null: no body
   std::uint64_t body_limit = 0;    // a 2xx answer with more bytes than that is Damaged
   Urgency urgency = Urgency::Demand;
   HttpDeadline deadline;

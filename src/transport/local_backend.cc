@@ -149,7 +149,7 @@ void LocalBackend::make_folders_for(const FileName& file, mode_t mode) const {
   sync_folder(root_);
 }
 
-void LocalBackend::save(const FileName& file, SharedBytes content, StatusDone done) {
+void LocalBackend::save(const FileName& file, SharedContent content, StatusDone done) {
   run<Unit>(Urgency::Demand, std::move(done), [this, file, content = std::move(content)] {
     const bool is_config = file.type == FileType::Config;
     const bool shared = shared_with_group();

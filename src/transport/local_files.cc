@@ -157,13 +157,16 @@ Bytes read_file_range(const std::string& path, ByteRange range, const OnArriving
   return read_exactly(file, path, range, arriving);
 }
 
-void write_file(const NewFile& file, ByteView content) {
+void write_file(const NewFile& file, const Content& content) {
   const std::string final_path = file.folder + "/" + file.name;
   if (!file.replace && file_exists(final_path)) throw Error(Errc::Usage, final_path + " exists already");
   TemporaryFile temporary(final_path + "-tmp-" + random_suffix(), file.mode);
   // Only a hint that keeps the file in one piece; file systems without it still write.
-  if (!content.empty()) (void)::fallocate(temporary.fd(), 0, 0, static_cast<off_t>(content.size()));
-  write_all(temporary.fd(), temporary.path(), content);
+  if (content.size() != 0) (void)::fallocate(temporary.fd(), 0, 0, static_cast<off_t>(content.size()));
+  const std::unique_ptr<Content::Reader> reader = content.read();
+  for (ByteView piece = reader->next(SIZE_MAX); !piece.empty(); piece = reader->next(SIZE_MAX)) {
+    write_all(temporary.fd(), temporary.path(), piece);
+  }
   if (::fsync(temporary.fd()) != 0) throw system_error(errno, "sync " + temporary.path());
   temporary.rename_to(final_path, file.replace);
   sync_folder(file.folder);

@@ -35,7 +35,7 @@ struct NewFile {
   bool replace;       // false: an existing file is Usage
 };
 // Writes a temporary file beside the final name, syncs, renames, syncs the folder: whole or not at all.
-void write_file(const NewFile& file, ByteView content);
+void write_file(const NewFile& file, const Content& content);
 
 // Regular files whose names are storage names. A missing folder is an empty list.
 std::vector<FileInfo> list_files(const std::string& folder);

@@ -52,7 +52,7 @@ void RcloneBackend::load_range_arriving(const FileName& file, ByteRange range, U
 
 void RcloneBackend::list(FileType type, ListDone done) { rest_->list(type, std::move(done)); }
 
-void RcloneBackend::save(const FileName& file, SharedBytes content, StatusDone done) {
+void RcloneBackend::save(const FileName& file, SharedContent content, StatusDone done) {
   rest_->save(file, std::move(content), std::move(done));
 }
 

@@ -190,21 +190,21 @@ void RestBackend::list(FileType type, ListDone done) {
   });
 }
 
-void RestBackend::save(const FileName& file, SharedBytes content, StatusDone done) {
+void RestBackend::save(const FileName& file, SharedContent content, StatusDone done) {
   if (const auto problem = name_problem(file)) return refuse(*problem, std::move(done));
   if (file.type != FileType::Config) return post(file, content, std::move(done));
   constexpr std::uint64_t kAnySize = std::uint64_t{1} << 20U;
   load(file, kAnySize, Urgency::Demand,
        [this, file, content, done = std::move(done)](const Result<Bytes>& there) {
          // Equal bytes, with their random id, are an earlier attempt of ours whose answer was lost.
-         if (there.ok() && there.value() == *content) return done(Unit{});
+         if (there.ok() && equals(*content, there.value())) return done(Unit{});
          if (there.ok()) return done(Error(Errc::Usage, "there is a repository already: it has a config"));
          if (there.error().code() != Errc::NotFound) return done(there.error());
          post(file, content, done);
        });
 }
 
-void RestBackend::post(const FileName& file, const SharedBytes& content, StatusDone done) {
+void RestBackend::post(const FileName& file, const SharedContent& content, StatusDone done) {
   HttpRequest wanted = request("POST", path_of(file), limits_.write);
   wanted.body = content;
   wanted.body_limit = 4096;
@@ -220,11 +220,11 @@ void RestBackend::post(const FileName& file, const SharedBytes& content, StatusD
                 });
 }
 
-void RestBackend::compare_saved(const FileName& file, const SharedBytes& content, const Error& refusal,
+void RestBackend::compare_saved(const FileName& file, const SharedContent& content, const Error& refusal,
                                 StatusDone done) {
   load(file, content->size(), Urgency::Demand,
        [content, refusal, done = std::move(done)](const Result<Bytes>& there) {
-         if (there.ok() && there.value() == *content) return done(Unit{});
+         if (there.ok() && equals(*content, there.value())) return done(Unit{});
          done(refusal);
        });
 }
@@ -245,7 +245,7 @@ void RestBackend::remove(const FileName& file, StatusDone done) {
 void RestBackend::create(StatusDone done) {
   HttpRequest wanted = request("POST", "/?create=true", limits_.write);
   wanted.body_limit = 4096;
-  wanted.body = std::make_shared<const Bytes>();
+  wanted.body = in_memory(std::make_shared<const Bytes>());
   channel_.send(std::move(wanted), [done = std::move(done)](Result<HttpResponse> result) {
     if (!result.ok()) return done(result.error());
     const HttpResponse response = result.take();

@@ -49,7 +49,7 @@ class RestBackend : public Backend {
   void load_range_arriving(const FileName& file, ByteRange range, Urgency urgency, const OnArriving& arriving,
                            LoadDone done) override;
   void list(FileType type, ListDone done) override;
-  void save(const FileName& file, SharedBytes content, StatusDone done) override;
+  void save(const FileName& file, SharedContent content, StatusDone done) override;
   void remove(const FileName& file, StatusDone done) override;
   void create(StatusDone done) override;
   unsigned parallelism() const override { return limits_.parallelism; }
@@ -62,8 +62,9 @@ class RestBackend : public Backend {
   HttpRequest request(const char* method, std::string path, const HttpDeadline& deadline) const;
   void get(HttpRequest request, const FileName& file, LoadDone done);
   void look(const std::string& path, HttpRequest wanted, const FileName& file, const LoadDone& done);
-  void post(const FileName& file, const SharedBytes& content, StatusDone done);
-  void compare_saved(const FileName& file, const SharedBytes& content, const Error& refusal, StatusDone done);
+  void post(const FileName& file, const SharedContent& content, StatusDone done);
+  void compare_saved(const FileName& file, const SharedContent& content, const Error& refusal,
+                     StatusDone done);
   void confirm_missing(const FileName& file, std::function<void(Error)> done);
   void confirm_by_list(const FileName& file, std::function<void(Error)> done);
   void ask_again(const FileName& file, std::function<void(Error)> done);

@@ -98,7 +98,7 @@ void RetryBackend::list(FileType type, ListDone done) {
                                std::move(done));
 }
 
-void RetryBackend::save(const FileName& file, SharedBytes content, StatusDone done) {
+void RetryBackend::save(const FileName& file, SharedContent content, StatusDone done) {
   begin<Unit>([this, file, content = std::move(content)](
                   StatusDone next) { inner_->save(file, content, std::move(next)); },
               std::move(done));

@@ -40,7 +40,7 @@ class RetryBackend : public Backend {
   void load_range_arriving(const FileName& file, ByteRange range, Urgency urgency, const OnArriving& arriving,
                            LoadDone done) override;
   void list(FileType type, ListDone done) override;
-  void save(const FileName& file, SharedBytes content, StatusDone done) override;
+  void save(const FileName& file, SharedContent content, StatusDone done) override;
   void remove(const FileName& file, StatusDone done) override;
   void create(StatusDone done) override;
   unsigned parallelism() const override { return inner_->parallelism(); }

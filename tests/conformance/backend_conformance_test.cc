@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "support/backend_under_test.h"
+#include "support/failing_content.h"
 #include "support/fake_backend.h"
 #include "transport/blocking.h"
 
@@ -50,6 +51,15 @@ class BackendContract : public testing::TestWithParam<test::BackendMaker> {
     await<Unit>([&](StatusDone done) { backend_.create(std::move(done)); });
   }
 
+  // What a file that was broken off must not be. rclone may leave half of it for the next try.
+  bool is_whole(const FileName& file, std::uint64_t size) {
+    try {
+      return load(backend_, file, kAny).size() >= size;
+    } catch (const Error&) {
+      return false;
+    }
+  }
+
   std::unique_ptr<test::BackendUnderTest> under_test_;
   Backend& backend_;
 };
@@ -80,6 +90,22 @@ TEST_P(BackendContract, SavingTheSameContentAgainIsHarmless) {
   save(backend_, file, shared(pattern(5000)));
   EXPECT_EQ(load(backend_, file, kAny), pattern(5000));
   EXPECT_EQ(list(backend_, FileType::Index).size(), 1U);
+}
+
+TEST_P(BackendContract, ContentThatCannotBeReadIsNotSaved) {
+  save(backend_, {FileType::Config, ""}, shared(pattern(155)));
+  for (const std::uint64_t good : {0U, 250'000U}) {
+    const FileName file = numbered_file(FileType::Pack, 7);
+    const auto content = std::make_shared<test::FailingContent>(300'000, good);
+    EXPECT_EQ(code_of([&] {
+                await<Unit>([&](StatusDone done) { backend_.save(file, content, std::move(done)); });
+              }),
+              Errc::Damaged);
+    EXPECT_FALSE(is_whole(file, 300'000)) << good;
+    save(backend_, file, shared(pattern(5000)));
+    EXPECT_EQ(load(backend_, file, kAny), pattern(5000));
+    remove(backend_, file);
+  }
 }
 
 TEST_P(BackendContract, HoldsEmptyFiles) {
@@ -245,10 +271,11 @@ TEST_P(BackendContract, SavesManyFilesAtOnce) {
   std::atomic<unsigned> left{kFiles};
   std::promise<void> all;
   for (unsigned i = 0; i < kFiles; ++i) {
-    backend_.save(numbered_file(FileType::Pack, i), shared(pattern(300000 + i, i)), [&](Status status) {
-      EXPECT_TRUE(status.ok()) << status.error().what();
-      if (--left == 0) all.set_value();
-    });
+    backend_.save(numbered_file(FileType::Pack, i), in_memory(shared(pattern(300000 + i, i))),
+                  [&](Status status) {
+                    EXPECT_TRUE(status.ok()) << status.error().what();
+                    if (--left == 0) all.set_value();
+                  });
   }
   all.get_future().wait();
   for (unsigned i = 0; i < kFiles; ++i) {

@@ -176,16 +176,22 @@ void FakeBackend::list(FileType type, transport::ListDone done) {
       std::move(done));
 }
 
-void FakeBackend::save(const FileName& file, SharedBytes content, transport::StatusDone done) {
+void FakeBackend::save(const FileName& file, transport::SharedContent content, transport::StatusDone done) {
   run<Unit>(
       {Call::Kind::Save, file, {0, content->size()}, Urgency::Demand},
       [this, file, content](const Fault&) -> Status {
         if (auto problem = transport::name_problem(file)) return *problem;
+        Bytes bytes;
+        try {
+          bytes = transport::read_all(*content);
+        } catch (const Error& problem) {
+          return problem;
+        }
         std::lock_guard lock(mutex_);
         if (file.type == FileType::Config && files_.count({file.type, file.name}) != 0) {
           return Error(Errc::Usage, "there is a config already");
         }
-        files_[{file.type, file.name}] = *content;
+        files_[{file.type, file.name}] = std::move(bytes);
         return Unit{};
       },
       std::move(done));

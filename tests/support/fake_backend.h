@@ -87,7 +87,8 @@ class FakeBackend : public transport::Backend {
                            transport::Urgency urgency, const transport::OnArriving& arriving,
                            transport::LoadDone done) override;
   void list(transport::FileType type, transport::ListDone done) override;
-  void save(const transport::FileName& file, SharedBytes content, transport::StatusDone done) override;
+  void save(const transport::FileName& file, transport::SharedContent content,
+            transport::StatusDone done) override;
   void remove(const transport::FileName& file, transport::StatusDone done) override;
   void create(transport::StatusDone done) override;
   unsigned parallelism() const override { return 8; }

@@ -83,6 +83,8 @@ repo::Snapshot FakeSnapshotMaker::archive(int folder, const repo::ArchiveOptions
     --fail_after_snapshot_;
     throw Error(Errc::Unavailable, "cut off behind the snapshot");
   }
+  lock.unlock();
+  if (options.when_durable) options.when_durable(snapshot);
   return snapshot;
 }
 

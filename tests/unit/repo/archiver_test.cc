@@ -212,6 +212,24 @@ TEST_F(ArchiverTest, AnEarlierSnapshotThatArrivedIsReturnedAndNothingIsWritten) 
   EXPECT_EQ(made_.backend().count(Call::Kind::Save), 0U);
 }
 
+TEST_F(ArchiverTest, TellsOfEachSnapshotOnceWhenItIsDurable) {
+  folder_.fill();
+  ArchiveOptions options = run_options();
+  Bytes kept;
+  options.before_snapshot = [&](const Id&, ByteView stored) { kept.assign(stored.begin(), stored.end()); };
+  std::vector<Id> told;
+  options.when_durable = [&](const Snapshot& snapshot) {
+    EXPECT_TRUE(made_.backend().get({FileType::Snapshot, snapshot.id.hex()}));
+    told.push_back(snapshot.id);
+  };
+  const Snapshot first = archive(options);
+  EXPECT_THAT(told, testing::ElementsAre(first.id));
+  EXPECT_TRUE(locks().empty());
+  options.earlier_snapshot = kept;
+  archive(options);
+  EXPECT_THAT(told, testing::ElementsAre(first.id, first.id)) << "one of an earlier try, too";
+}
+
 TEST_F(ArchiverTest, AnEarlierSnapshotOfAnotherTreeIsNotWritten) {
   folder_.fill();
   ArchiveOptions options = run_options();

@@ -66,12 +66,13 @@ class BlobWriterPoolTest : public testing::Test {
  protected:
   std::unique_ptr<BlobWriter> new_writer(std::size_t pack_size) {
     return std::make_unique<BlobWriter>(
-        made_.repository(), budget_, clock_, [] { return Status(Unit{}); }, pack_size);
+        made_.repository(), budget_, spool_, clock_, [] { return Status(Unit{}); }, pack_size);
   }
 
   test::MadeRepository made_;
   test::FakeClock clock_;
   MemoryBudget budget_{64U << 20U};
+  PackSpool spool_{-1, made_.repository().log()};
 };
 
 TEST_F(BlobWriterPoolTest, EachChunkIsStoredOnceUnderItsOwnId) {

@@ -5,13 +5,13 @@
 
 #include <algorithm>
 #include <map>
-#include <random>
 #include <thread>
 
 #include "repo/crypto.h"
 #include "repo/pack_header.h"
 #include "support/fake_clock.h"
 #include "support/made_repository.h"
+#include "support/noise.h"
 
 namespace restic::repo {
 namespace {
@@ -19,14 +19,8 @@ namespace {
 using namespace std::chrono_literals;
 using test::Call;
 using test::Fault;
+using test::noise;
 using transport::FileType;
-
-Bytes noise(std::size_t size, std::uint64_t seed) {
-  std::mt19937_64 random(seed);
-  Bytes bytes(size);
-  for (std::uint8_t& byte : bytes) byte = static_cast<std::uint8_t>(random());
-  return bytes;
-}
 
 Bytes text(std::size_t size, std::uint64_t seed) {
   Bytes bytes = noise(size, seed);
@@ -39,7 +33,8 @@ class BlobWriterTest : public testing::Test {
   static constexpr std::size_t kPackSize = 64U << 10U;
 
   std::unique_ptr<BlobWriter> new_writer(UploadQueue::MayWrite may_write = [] { return Status(Unit{}); }) {
-    return std::make_unique<BlobWriter>(made_.repository(), budget_, clock_, std::move(may_write), kPackSize);
+    return std::make_unique<BlobWriter>(made_.repository(), budget_, spool_, clock_, std::move(may_write),
+                                        kPackSize);
   }
   std::vector<PackEntry> packs() {
     const auto repository = made_.open_again();
@@ -61,6 +56,7 @@ class BlobWriterTest : public testing::Test {
   test::MadeRepository made_;
   test::FakeClock clock_;
   MemoryBudget budget_{64U << 20U};
+  PackSpool spool_{-1, made_.repository().log()};
 };
 
 TEST_F(BlobWriterTest, WhatWasStoredCanBeReadAfterAFlush) {

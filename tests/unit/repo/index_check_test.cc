@@ -25,7 +25,7 @@ class IndexCheckTest : public testing::Test {
   }
   Id store(bool with_content, bool with_inner) {
     const auto allowed = [] { return Status(Unit{}); };
-    BlobWriter writer(made_.repository(), budget_, clock_, allowed);
+    BlobWriter writer(made_.repository(), budget_, spool_, clock_, allowed);
     const Id content[] = {Id::of(as_bytes("content"))};
     if (with_content) writer.store(BlobType::Data, as_bytes("content"));
     Node file;
@@ -52,6 +52,7 @@ class IndexCheckTest : public testing::Test {
   test::MadeRepository made_;
   test::FakeClock clock_;
   MemoryBudget budget_{64U << 20U};
+  PackSpool spool_{-1, made_.repository().log()};
   const FixedZone zone_{0};
 };
 

@@ -70,6 +70,7 @@ TEST_F(LockTest, ChecksWritesWaitsAndChecksAgain) {
   lock_.acquire();
   EXPECT_EQ(made_.backend().count(Call::Kind::List, FileType::Lock), 2U);
   EXPECT_THAT(clock_.sleeps(), testing::ElementsAre(200ms));
+  EXPECT_EQ(made_.backend().count(Call::Kind::Load, FileType::Lock), 0U) << "what its own says is known";
 }
 
 TEST_F(LockTest, SharesTheRepositoryWithOtherSharedLocks) {

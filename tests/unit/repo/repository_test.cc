@@ -281,6 +281,32 @@ TEST_F(RepositoryTest, ANewSnapshotBringsItsIndexAlong) {
   EXPECT_GT(read_everything(*repository, list.snapshots[0].tree), 0U);
 }
 
+TEST_F(RepositoryTest, TheIndexIsReadWhileANewSnapshotIs) {
+  const MiniRepo mini = MiniRepo::of_version(2);
+  put_all(backend_, mini);
+  const FileName snapshot{FileType::Snapshot, mini.facts["snapshot_id"].text()};
+  const FileName index{FileType::Index, backend_.names(FileType::Index).at(0)};
+  const Bytes snapshot_content = *backend_.get(snapshot), index_content = *backend_.get(index);
+  backend_.drop(snapshot);
+  backend_.drop(index);
+  const auto repository = open(mini.password);
+  backend_.put(snapshot, snapshot_content);
+  backend_.put(index, index_content);
+  std::promise<void> listed;
+  backend_.set_hook([&](const Call& call) {
+    if (call.kind == Call::Kind::List && call.file.type == FileType::Index) listed.set_value();
+    Fault fault;
+    fault.hang = call.kind == Call::Kind::Load && call.file.type == FileType::Snapshot;
+    return fault;
+  });
+  auto list = std::async(std::launch::async, [&] { return repository->snapshots(); });
+  listed.get_future().wait();
+  backend_.wait_for_hung(1);
+  backend_.release_hung();
+  ASSERT_EQ(list.get().snapshots.size(), 1U);
+  EXPECT_EQ(backend_.count(Call::Kind::List, FileType::Index), 2U) << "once to open, once for the new one";
+}
+
 TEST_F(RepositoryTest, OpensInFewRoundTripsInARow) {
   const MiniRepo mini = MiniRepo::of_version(2);
   put_all(backend_, mini);

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "support/failing_content.h"
 #include "support/h2_server.h"
 
 namespace restic::transport {
@@ -55,7 +56,7 @@ class H2SessionTest : public testing::Test {
     HttpRequest request;
     request.method = "POST";
     request.path = path;
-    request.body = std::make_shared<const Bytes>(bytes_of(size));
+    request.body = in_memory(std::make_shared<const Bytes>(bytes_of(size)));
     return send(std::move(request));
   }
 
@@ -372,6 +373,23 @@ TEST_F(H2SessionTest, UploadsArriveWhole) {
     EXPECT_EQ(seen_.back().headers.at("content-length"), std::to_string(size));
   }
   EXPECT_EQ(session_.active_uploads(), 0U);
+}
+
+TEST_F(H2SessionTest, AnUploadThatCannotBeReadEndsAloneAndUnfinished) {
+  for (const std::uint64_t good : {0U, 1U, 100'000U, 299'999U}) {
+    HttpRequest request;
+    request.method = "POST";
+    request.path = "/data/bad";
+    request.body = std::make_shared<test::FailingContent>(300'000, good);
+    const Outcome bad = send(std::move(request));
+    const Outcome other = post("/data/ab", 1U << 20U);
+    talk();
+    EXPECT_EQ(code_of(bad), Errc::Damaged) << good;
+    EXPECT_EQ(response(other).status, 200);
+  }
+  for (const H2Request& request : seen_) EXPECT_EQ(request.headers.at(":path"), "/data/ab");
+  EXPECT_EQ(session_.active(), 0U);
+  EXPECT_FALSE(session_.ended());
 }
 
 TEST_F(H2SessionTest, StalledUploadsDoNotStopTheOthers) {
