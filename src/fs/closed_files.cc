@@ -106,6 +106,11 @@ void ClosedFiles::closed_after_writing(const StagedNodePtr& node) {
     file.waiting = true;
     file.due = std::chrono::steady_clock::now() + quiet_;
     waiting_.push_back({node, file.due});
+    // Of a large file the last stretch need not wait for that.
+    if (file.grows && file.handed_over != 0 && file.handed_over != file.size) {
+      file.handed_over = file.size;
+      beginnings_.push_back({node, file.size, file.changes});
+    }
   }
   changed_.notify_all();
 }

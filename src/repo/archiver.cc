@@ -115,6 +115,7 @@ struct Archiver::Impl {
 
   void store_one_ahead(const UniqueFd& fd);
   void store_one_beginning(const UniqueFd& fd, std::uint64_t bytes);
+  std::uint64_t store_stretch(const UniqueFd& fd, std::uint64_t bytes, BlobWriter& writer);
   void pause_ahead(const std::exception& problem);
   Snapshot store_all(int folder_fd, const ArchiveOptions& archive_options, ArchiveProgress& progress,
                      const std::stop_token& stop);
@@ -194,26 +195,29 @@ void Archiver::Impl::store_one_ahead(const UniqueFd& fd) {
 void Archiver::Impl::store_one_beginning(const UniqueFd& fd, std::uint64_t bytes) {
   try {
     const std::optional<WriteSessions::Lease> lease = sessions.lease_unless_failed();
-    struct stat facts {};
-    if (!lease || ::fstat(fd.get(), &facts) != 0 || !S_ISREG(facts.st_mode)) return;
-    // It was truncated or removed meanwhile, or is known as a whole.
-    if (bytes > static_cast<std::uint64_t>(facts.st_size) || facts.st_nlink == 0 || memory.find(facts))
-      return;
-    // Who reads it has not come so far, perhaps, but the next call, or the file's end, will find the rest.
-    if (!memory.try_begin_reading(FileKey::of(facts))) return;
-    try {
-      StoredFile begun = stored_beginning(memory, facts, lease->writer());
-      if (begun.size >= bytes)
-        return memory.end_reading_beginning(facts, nullptr);  // a later stretch was first
-      const StoredFile stored = file_store.store_beginning(fd.get(), bytes, kAhead, lease->writer(),
-                                                           stop_ahead.get_token(), std::move(begun));
-      memory.end_reading_beginning(facts, &stored);
-    } catch (...) {
-      memory.end_reading_beginning(facts, nullptr);
-      throw;
-    }
+    while (lease && bytes != 0) bytes = store_stretch(fd, bytes, lease->writer());
   } catch (const std::exception& problem) {
     pause_ahead(problem);
+  }
+}
+
+// Returns up to where somebody wanted it stored who came meanwhile, 0 if nobody did.
+std::uint64_t Archiver::Impl::store_stretch(const UniqueFd& fd, std::uint64_t bytes, BlobWriter& writer) {
+  struct stat facts {};
+  if (::fstat(fd.get(), &facts) != 0 || !S_ISREG(facts.st_mode)) return 0;
+  // It was truncated or removed meanwhile, or is known as a whole.
+  if (bytes > static_cast<std::uint64_t>(facts.st_size) || facts.st_nlink == 0 || memory.find(facts))
+    return 0;
+  if (!memory.try_begin_reading(FileKey::of(facts), bytes)) return 0;  // who reads it will go on
+  try {
+    StoredFile begun = stored_beginning(memory, facts, writer);
+    if (begun.size >= bytes) return memory.end_reading_beginning(facts, nullptr);  // a later one was first
+    const StoredFile stored =
+        file_store.store_beginning(fd.get(), bytes, kAhead, writer, stop_ahead.get_token(), std::move(begun));
+    return memory.end_reading_beginning(facts, &stored);
+  } catch (...) {
+    memory.end_reading_beginning(facts, nullptr);
+    throw;
   }
 }
 

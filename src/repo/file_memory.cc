@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "repo/file_memory.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "repo/node_reader.h"
 
 namespace restic::repo {
@@ -19,18 +22,20 @@ void FileMemory::begin_reading(const FileKey& file) {
   ++reading.readers;
 }
 
-bool FileMemory::try_begin_reading(const FileKey& file) {
+bool FileMemory::try_begin_reading(const FileKey& file, std::uint64_t wanted) {
   const std::lock_guard lock(mutex_);
-  return reading_.try_emplace(file, Reading{1, false}).second;
+  const auto [reading, fresh] = reading_.try_emplace(file, Reading{1});
+  if (!fresh) reading->second.wanted = std::max(reading->second.wanted, wanted);
+  return fresh;
 }
 
 bool FileMemory::begin_reading_next(const FileKey& file, const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
-  if (reading_.try_emplace(file, Reading{1, false}).second) return true;
+  if (reading_.try_emplace(file, Reading{1}).second) return true;
   if (!next_.insert(file).second) return false;
   const bool free = read_.wait(lock, stop, [&] { return !reading_.contains(file); });
   next_.erase(file);
-  return free && reading_.try_emplace(file, Reading{1, false}).second;
+  return free && reading_.try_emplace(file, Reading{1}).second;
 }
 
 void FileMemory::end_reading(const struct stat& facts, const StoredFile* result) {
@@ -40,14 +45,18 @@ void FileMemory::end_reading(const struct stat& facts, const StoredFile* result)
   if (unchanged && whole) remember(facts, *result, true);
 }
 
-void FileMemory::end_reading_beginning(const struct stat& facts, const StoredFile* result) {
+std::uint64_t FileMemory::end_reading_beginning(const struct stat& facts, const StoredFile* result) {
   const std::lock_guard lock(mutex_);
   const FileKey key = FileKey::of(facts);
-  if (!end_reading(key) || result == nullptr) return;
+  const auto reading = reading_.find(key);
+  const std::uint64_t wanted = reading == reading_.end() ? 0 : std::exchange(reading->second.wanted, 0);
+  if (!end_reading(key)) return 0;
+  if (result == nullptr) return wanted;
   const auto known = entries_.find(key);
   if (known == entries_.end() || (!known->second.whole && known->second.size < result->size)) {
     remember(facts, *result, false);
   }
+  return wanted;
 }
 
 // With mutex_ held. Whether the file was as it is all the time.

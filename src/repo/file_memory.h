@@ -36,14 +36,15 @@ class FileMemory {
   // Brackets the reading of a file: remembers the result unless changed() was called for the file in between.
   // `facts` are from before the reading.
   void begin_reading(const FileKey& file);
-  // False: somebody reads it.
-  [[nodiscard]] bool try_begin_reading(const FileKey& file);
+  // False: somebody reads it. If that is of a beginning, he hears when he ends that up to `wanted` bytes are.
+  [[nodiscard]] bool try_begin_reading(const FileKey& file, std::uint64_t wanted);
   // After whoever reads it now. False: somebody else waits for that already, or `stop` was asked for
   // meanwhile.
   [[nodiscard]] bool begin_reading_next(const FileKey& file, const std::stop_token& stop);
   void end_reading(const struct stat& facts, const StoredFile* result);
-  // The result is of the beginning only, which ends with a whole chunk.
-  void end_reading_beginning(const struct stat& facts, const StoredFile* result);
+  // The result is of the beginning only, which ends with a whole chunk. Returns the most bytes that others
+  // wanted meanwhile; 0: nobody did, or the file was changed.
+  std::uint64_t end_reading_beginning(const struct stat& facts, const StoredFile* result);
   // Blocks while somebody reads the file, or until `stop`: what that one finds out need not be found twice.
   void await_readers(const FileKey& file, const std::stop_token& stop);
 
@@ -64,6 +65,7 @@ class FileMemory {
   struct Reading {
     unsigned readers = 0;
     bool changed = false;
+    std::uint64_t wanted = 0;  // bytes of it, by those who found it being read
   };
   struct KeyHash {
     std::size_t operator()(const FileKey& key) const noexcept {

@@ -78,6 +78,20 @@ TEST_F(ClosedFilesTest, ABeginningIsHandedOverWhileTheFileGrows) {
   EXPECT_EQ(maker_.changes(), changes) << "nothing of what was handed over has changed";
 }
 
+TEST_F(ClosedFilesTest, OfALargeFileTheRestIsHandedOverWhenItIsClosed) {
+  const StagedNodePtr large = some_file();
+  files_.opened_for_writing(large, empty_.get());
+  files_.written(large, 0, 40 * kMiB);
+  files_.written(large, 40 * kMiB, 5 * kMiB);
+  files_.closed_after_writing(large);
+  const StagedNodePtr small = some_file();
+  files_.opened_for_writing(small, empty_.get());
+  files_.written(small, 0, 20 * kMiB);
+  files_.closed_after_writing(small);
+  EXPECT_TRUE(maker_.wait_for_beginning(45 * kMiB));
+  EXPECT_EQ(maker_.beginnings(), (std::set<std::uint64_t>{40 * kMiB, 45 * kMiB})) << "a small one waits";
+}
+
 TEST_F(ClosedFilesTest, AChangeOfWhatWasWrittenIsToldAtOnceAndEndsTheHandingOver) {
   const StagedNodePtr file = some_file();
   files_.opened_for_writing(file, empty_.get());

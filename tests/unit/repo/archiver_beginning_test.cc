@@ -13,6 +13,7 @@
 #include <memory>
 #include <random>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "repo/archiver.h"
@@ -169,6 +170,30 @@ TEST_F(ArchiverBeginningTest, AFileThatIsCompleteWhileAStretchIsBeingReadIsReadO
   made_.backend().release_hung();
   EXPECT_EQ(archived_chunks(), chunks_of(content));
   EXPECT_LT(bytes_read() - before, 170 * kMebi);  // a chunk that is begun is read again
+}
+
+TEST_F(ArchiverBeginningTest, AStretchThatComesWhileAnotherIsBeingReadIsStoredAfterIt) {
+  const std::string content = random_text(150 * kMebi, 8);
+  folder_.file("file", content);
+  made_.backend().set_hook([](const Call& call) -> Fault {
+    Fault fault;
+    fault.hang = call.kind == Call::Kind::Save && call.file.type == FileType::Pack;
+    return fault;
+  });
+  const std::uint64_t before = bytes_read();
+  archiver_->store_beginning(folder_.open("file"), 110 * kMebi);
+  made_.backend().wait_for_hung(1);  // the stretch is longer than what may be on its way
+  archiver_->store_beginning(folder_.open("file"), 140 * kMebi);
+  archiver_->store_beginning(folder_.open("file"), 120 * kMebi);
+  std::this_thread::sleep_for(50ms);  // somebody has looked at them by now; or else stores them later
+  made_.backend().set_hook({});
+  made_.backend().release_hung();
+  for (int patience = 0; patience < 3000 && bytes_read() - before < 140 * kMebi; ++patience) {
+    std::this_thread::sleep_for(10ms);
+  }
+  EXPECT_GE(bytes_read() - before, 140 * kMebi) << "a stretch was forgotten";
+  EXPECT_EQ(archived_chunks(), chunks_of(content));
+  EXPECT_LT(bytes_read() - before, 170 * kMebi);
 }
 
 TEST_F(ArchiverBeginningTest, OfAFileThatIsShorterNowNothingIsStored) {

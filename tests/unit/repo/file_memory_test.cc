@@ -118,7 +118,7 @@ TEST(FileMemory, OneAtATimeWaitsToReadAFileNext) {
     EXPECT_EQ(one.wait_for(50ms), std::future_status::timeout) << "it did not wait";
     memory.end_reading(facts, nullptr);
     EXPECT_TRUE(one.get());
-    EXPECT_FALSE(memory.try_begin_reading(key));
+    EXPECT_FALSE(memory.try_begin_reading(key, 0));
   }
   std::future<bool> stopped = begin_next();
   EXPECT_EQ(stopped.wait_for(50ms), std::future_status::timeout);
@@ -135,8 +135,8 @@ TEST(FileMemory, ABeginningIsNoFile) {
   FileMemory memory(true);
   const struct stat facts = facts_of(1, 10, 100);
   const StoredFile file = stored(10);
-  ASSERT_TRUE(memory.try_begin_reading(FileKey::of(facts)));
-  EXPECT_FALSE(memory.try_begin_reading(FileKey::of(facts)));
+  ASSERT_TRUE(memory.try_begin_reading(FileKey::of(facts), 0));
+  EXPECT_FALSE(memory.try_begin_reading(FileKey::of(facts), 0));
   memory.end_reading_beginning(facts, &file);
   EXPECT_FALSE(memory.find(facts)) << "though it is as long as that";
   ASSERT_TRUE(memory.find_beginning(FileKey::of(facts)));
@@ -144,7 +144,7 @@ TEST(FileMemory, ABeginningIsNoFile) {
   remember(memory, facts);
   EXPECT_TRUE(memory.find(facts));
   EXPECT_FALSE(memory.find_beginning(FileKey::of(facts)));
-  ASSERT_TRUE(memory.try_begin_reading(FileKey::of(facts)));
+  ASSERT_TRUE(memory.try_begin_reading(FileKey::of(facts), 0));
   memory.end_reading_beginning(facts, &file);
   EXPECT_TRUE(memory.find(facts)) << "a late beginning says less than is known";
 }
@@ -153,17 +153,36 @@ TEST(FileMemory, ABeginningThatChangesIsForgotten) {
   FileMemory memory(true);
   const struct stat facts = facts_of(1, 10, 100);
   const StoredFile file = stored(10);
-  ASSERT_TRUE(memory.try_begin_reading(FileKey::of(facts)));
+  ASSERT_TRUE(memory.try_begin_reading(FileKey::of(facts), 0));
   memory.end_reading_beginning(facts, &file);
   memory.changed(FileKey::of(facts));
   EXPECT_FALSE(memory.find_beginning(FileKey::of(facts)));
-  ASSERT_TRUE(memory.try_begin_reading(FileKey::of(facts)));
+  ASSERT_TRUE(memory.try_begin_reading(FileKey::of(facts), 0));
   memory.changed(FileKey::of(facts));
   memory.end_reading_beginning(facts, &file);
   EXPECT_FALSE(memory.find_beginning(FileKey::of(facts))) << "it changed while it was read";
-  ASSERT_TRUE(memory.try_begin_reading(FileKey::of(facts)));
+  ASSERT_TRUE(memory.try_begin_reading(FileKey::of(facts), 0));
   memory.end_reading_beginning(facts, nullptr);
   EXPECT_FALSE(memory.find_beginning(FileKey::of(facts)));
+}
+
+TEST(FileMemory, WhoReadsABeginningHearsHowMuchOthersWanted) {
+  FileMemory memory(true);
+  const struct stat facts = facts_of(1, 10, 100);
+  const FileKey key = FileKey::of(facts);
+  const StoredFile file = stored(10);
+  for (const StoredFile* const result : {&file, static_cast<const StoredFile*>(nullptr)}) {
+    ASSERT_TRUE(memory.try_begin_reading(key, 20));
+    EXPECT_FALSE(memory.try_begin_reading(key, 40));
+    EXPECT_FALSE(memory.try_begin_reading(key, 30));
+    EXPECT_EQ(memory.end_reading_beginning(facts, result), 40U);
+    ASSERT_TRUE(memory.try_begin_reading(key, 40));
+    EXPECT_EQ(memory.end_reading_beginning(facts, result), 0U) << "it was said already";
+  }
+  ASSERT_TRUE(memory.try_begin_reading(key, 20));
+  EXPECT_FALSE(memory.try_begin_reading(key, 40));
+  memory.changed(key);
+  EXPECT_EQ(memory.end_reading_beginning(facts, &file), 0U) << "of what it was before";
 }
 
 TEST(FileMemory, AFileThatWasLongerOrShorterThanItsSizeIsNotRemembered) {
