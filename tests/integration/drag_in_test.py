@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 
-from support import FULL, UMOUNT_RESTIC, MountTest, is_mounted, main, run, wait_until
+from support import FULL, UMOUNT_RESTIC, MountTest, is_mounted, kill, main, run, wait_until
 from make_source import GIB, MIB, make_source
 
 
@@ -102,6 +102,37 @@ class Copies(DragIn):
             os.rename(self.new / ".part", self.new / source.name)
 
         self.copy_and_commit(2, "{}", copy)
+
+
+class SlowStorage(DragIn):
+    """Packs wait for it on the local disk, and are sent again from there when rclone dies."""
+
+    def waiting_packs(self):
+        (daemon,) = self.daemons()
+        links = []
+        for number in os.listdir(f"/proc/{daemon}/fd"):
+            try:
+                links.append(os.readlink(f"/proc/{daemon}/fd/{number}"))
+            except FileNotFoundError:
+                pass  # closed meanwhile
+        return [link for link in links if link.startswith(f"{self.work / 'state'}/") and "/#" in link]
+
+    def test_nothing_is_lost_on_the_way(self):
+        self.repository = self.make_repository()
+        self.mount(f"rclone:here:{self.repository.folder}", "commit-after=never",
+                   "rclone-args=serve restic --stdio --b2-hard-delete --bwlimit 20M")
+        source = self.work / "source"
+        source.mkdir()
+        (source / "file").write_bytes(os.urandom(180 * MIB))
+        run("cp", "-a", source, self.new)
+        wait_until(lambda: len(self.waiting_packs()) >= 3, "packs to wait on the disk")
+        (rclone,) = self.rclones()
+        kill(rclone)
+        self.sync()
+        self.assertEqual(self.waiting_packs(), [])
+        self.commit_and_unmount()
+        self.assert_restored(source)
+        self.assert_nothing_new(source)
 
 
 class Growing(DragIn):
