@@ -329,13 +329,14 @@ repo::Snapshot Committer::archive(Drop& drop) {
   options.before_snapshot = [this, &tray](const repo::Id&, ByteView stored) {
     store_.reserve().run([&] { tray.keep_snapshot(stored); });
   };
-  options.when_durable = [this](const repo::Snapshot& snapshot) { publish(snapshot); };
   if (std::optional<Bytes> kept = tray.kept_snapshot()) options.earlier_snapshot = std::move(*kept);
   std::optional<LateSync> late(std::in_place, [this] { return sync_what_takes_long(); });
-  repo::Snapshot snapshot = maker_.archive(tray.files(), options, drop.progress, stop_.get_token());
-  late.reset();
-  store_.reserve().run([&] { tray.finish(); });
-  return snapshot;
+  options.when_durable = [&](const repo::Snapshot& snapshot) {
+    late.reset();
+    store_.reserve().run([&] { tray.finish(); });
+    publish(snapshot);
+  };
+  return maker_.archive(tray.files(), options, drop.progress, stop_.get_token());
 }
 
 // Called while a drop is archived, by another thread than the committer's. It touches that drop's tray only

@@ -8,6 +8,7 @@
 #include <future>
 #include <iterator>
 #include <optional>
+#include <system_error>
 #include <utility>
 
 #include "repo/archive_run.h"
@@ -246,14 +247,20 @@ Snapshot Archiver::archive(int folder_fd, const ArchiveOptions& options, Archive
     impl.sessions.close_unused(stopped ? WriteSessions::Ending::Abandon : WriteSessions::Ending::Finish);
     throw;
   }
-  auto tidied = std::async(std::launch::async, [&] {
+  const auto tidy = [&] {
     impl.sessions.close_unused(WriteSessions::Ending::Finish);
     impl.file_store.release_buffers();
     Forgetter forgetter(impl.memory);
     walk_folder(folder_fd, forgetter);
-  });
+  };
+  std::future<void> tidied;
+  try {
+    tidied = std::async(std::launch::async, tidy);
+  } catch (const std::system_error&) {  // no thread to be had
+    tidy();
+  }
   if (options.when_durable) options.when_durable(snapshot);
-  tidied.get();
+  if (tidied.valid()) tidied.get();
   return snapshot;
 }
 

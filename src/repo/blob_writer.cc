@@ -42,8 +42,8 @@ struct Scratch {
   }
 };
 
-// As many packs on their way from memory keep a fast storage busy.
-constexpr std::size_t kEnoughInMemory = 2;
+// With as many uploads under way it is the storage that keeps packs waiting.
+constexpr std::size_t kEnoughUnderWay = 2;
 
 bool equal(ByteView a, ByteView b) { return std::ranges::equal(a, b); }
 
@@ -326,26 +326,34 @@ HashDesk::Job BlobWriter::pack_to_hash(FilledPack filled, std::uint64_t ticket) 
           }};
 }
 
-// Where memory is short because the storage is slow, the pack waits for it on the disk.
-void BlobWriter::save_pack(std::uint64_t ticket, const std::shared_ptr<FinishedPack>& finished) {
-  SharedBytes pack = std::move(finished->content);
-  if (budget_.is_ample() || uploads_.running() < kEnoughInMemory) {
-    return upload_pack(ticket, finished, transport::in_memory(std::move(pack)));
+// Where memory is short because the storage is slow, the pack waits for it on the disk. A local one gains
+// nothing by another trip over a disk.
+void BlobWriter::save_pack(std::uint64_t ticket, const std::shared_ptr<FinishedPack>& finished) noexcept {
+  try {
+    SharedBytes pack = std::move(finished->content);
+    const bool waits = !budget_.is_ample() && uploads_.running() >= kEnoughUnderWay;
+    if (!waits || repository_.backend().lends_threads()) {
+      return upload_pack(ticket, finished, nullptr, std::move(pack));
+    }
+    spool_.put(std::move(pack), finished->entry.pack,
+               [this, ticket, finished](transport::SharedContent on_disk, SharedBytes in_memory) {
+                 if (on_disk) finished->charged = {};
+                 upload_pack(ticket, finished, std::move(on_disk), std::move(in_memory));
+               });
+  } catch (const std::exception& problem) {
+    fail(as_error(problem));
+    end(writes_, ticket);
   }
-  spool_.put(std::move(pack), finished->entry.pack,
-             [this, ticket, finished](transport::SharedContent on_disk, SharedBytes in_memory) {
-               if (on_disk) finished->charged = {};
-               upload_pack(ticket, finished,
-                           on_disk ? std::move(on_disk) : transport::in_memory(std::move(in_memory)));
-             });
 }
 
+// From the disk, or from memory when it is not there.
 void BlobWriter::upload_pack(std::uint64_t ticket, const std::shared_ptr<FinishedPack>& finished,
-                             transport::SharedContent content) noexcept {
+                             transport::SharedContent on_disk, SharedBytes in_memory) noexcept {
   try {
-    const std::uint64_t size = content->size();
-    uploads_.save({FileType::Pack, finished->entry.pack.hex()}, std::move(content),
-                  [this, ticket, finished, size](const Status& status) {
+    const transport::SharedContent content =
+        on_disk ? std::move(on_disk) : transport::in_memory(std::move(in_memory));
+    uploads_.save({FileType::Pack, finished->entry.pack.hex()}, content,
+                  [this, ticket, finished, size = content->size()](const Status& status) {
                     if (status.ok()) {
                       count_upload(size);
                       index_writer_.add(std::move(finished->entry));

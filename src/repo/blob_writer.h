@@ -125,9 +125,9 @@ class BlobWriter {
   Added pack(const BlobKey& key, ByteView plain);
   void upload(FilledPack filled);
   HashDesk::Job pack_to_hash(FilledPack filled, std::uint64_t ticket);
-  void save_pack(std::uint64_t ticket, const std::shared_ptr<FinishedPack>& finished);
+  void save_pack(std::uint64_t ticket, const std::shared_ptr<FinishedPack>& finished) noexcept;
   void upload_pack(std::uint64_t ticket, const std::shared_ptr<FinishedPack>& finished,
-                   transport::SharedContent content) noexcept;
+                   transport::SharedContent on_disk, SharedBytes in_memory) noexcept;
   void count_upload(std::uint64_t bytes);
   void write_index(std::vector<PackEntry> packs);
 

@@ -70,12 +70,50 @@ bool write_at_start(int file, ByteView bytes) {
 
 }  // namespace
 
+// What is used of the spool's bytes, and its files.
+class PackSpool::Room {
+ public:
+  [[nodiscard]] bool take(std::uint64_t bytes) {
+    const std::lock_guard lock(mutex_);
+    if (used_ + bytes > kMost) return false;
+    used_ += bytes;
+    return true;
+  }
+
+  // One that was used before, if there is any: to write it over is cheaper than a new one.
+  UniqueFd take_file() {
+    const std::lock_guard lock(mutex_);
+    if (unused_.empty()) return {};
+    UniqueFd file = std::move(unused_.back());
+    unused_.pop_back();
+    return file;
+  }
+
+  // And the file that was there, if any. Files are kept as long as others are in use.
+  void give_back(std::uint64_t bytes, UniqueFd file) noexcept {
+    std::vector<UniqueFd> closed;
+    const std::lock_guard lock(mutex_);
+    used_ -= bytes;
+    if (used_ == 0) return closed.swap(unused_);
+    if (!file) return;
+    try {
+      unused_.push_back(std::move(file));
+    } catch (const std::exception&) {  // then it is closed
+    }
+  }
+
+ private:
+  std::mutex mutex_;
+  std::uint64_t used_ = 0;  // bytes; guarded by mutex_, like the files
+  std::vector<UniqueFd> unused_;
+};
+
 class PackSpool::SpooledPack final : public transport::Content {
  public:
-  // Takes over room for `size` bytes.
-  SpooledPack(PackSpool& spool, UniqueFd file, std::uint64_t size, const Id& name)
-      : spool_(spool), file_(std::move(file)), size_(size), name_(name) {}
-  ~SpooledPack() override { spool_.give_back(size_, std::move(file_)); }
+  // Takes over `size` bytes of the room.
+  SpooledPack(std::shared_ptr<Room> room, UniqueFd file, std::uint64_t size, const Id& name)
+      : room_(std::move(room)), file_(std::move(file)), size_(size), name_(name) {}
+  ~SpooledPack() override { room_->give_back(size_, std::move(file_)); }
   SpooledPack(const SpooledPack&) = delete;
   SpooledPack& operator=(const SpooledPack&) = delete;
 
@@ -85,13 +123,14 @@ class PackSpool::SpooledPack final : public transport::Content {
   }
 
  private:
-  PackSpool& spool_;
+  const std::shared_ptr<Room> room_;
   UniqueFd file_;
   const std::uint64_t size_;
   const Id name_;
 };
 
-PackSpool::PackSpool(int folder, Log& log) : folder_(folder), log_(log), works_(folder >= 0) {}
+PackSpool::PackSpool(int folder, Log& log)
+    : folder_(folder), log_(log), room_(std::make_shared<Room>()), works_(folder >= 0) {}
 
 PackSpool::~PackSpool() {
   writer_.request_stop();
@@ -100,38 +139,22 @@ PackSpool::~PackSpool() {
 
 void PackSpool::put(SharedBytes pack, const Id& name, const Ready& ready) {
   const std::uint64_t size = pack->size();
-  if (!take_room(size)) return ready(nullptr, std::move(pack));
+  if (!works_ || !disk_has_room() || !room_->take(size)) return ready(nullptr, std::move(pack));
   try {
     const std::lock_guard lock(mutex_);
     if (!writer_.joinable()) writer_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
     jobs_.push_back({pack, name, ready});
   } catch (const std::exception&) {
-    give_back(size, {});
+    room_->give_back(size, {});
     return ready(nullptr, std::move(pack));
   }
   changed_.notify_one();
 }
 
-bool PackSpool::take_room(std::uint64_t bytes) {
-  const std::lock_guard lock(mutex_);
-  if (!works_ || used_ + bytes > kMost) return false;
+// Also for all that is not yet written.
+bool PackSpool::disk_has_room() const {
   struct statvfs disk {};
-  if (::fstatvfs(folder_, &disk) != 0 || disk.f_bavail * disk.f_frsize < kLeftFree + bytes) return false;
-  used_ += bytes;
-  return true;
-}
-
-// Room, and the file that was there, if any. Files are kept as long as others are in use.
-void PackSpool::give_back(std::uint64_t bytes, UniqueFd file) noexcept {
-  std::vector<UniqueFd> closed;
-  const std::lock_guard lock(mutex_);
-  used_ -= bytes;
-  if (used_ == 0) return closed.swap(unused_);
-  if (!file) return;
-  try {
-    unused_.push_back(std::move(file));
-  } catch (const std::exception&) {  // then it is closed
-  }
+  return ::fstatvfs(folder_, &disk) == 0 && disk.f_bavail * disk.f_frsize >= kLeftFree + kMost;
 }
 
 void PackSpool::run(const std::stop_token& stop) {
@@ -149,37 +172,25 @@ void PackSpool::run(const std::stop_token& stop) {
   }
 }
 
-UniqueFd PackSpool::take_file() {
-  {
-    const std::lock_guard lock(mutex_);
-    if (!unused_.empty()) {
-      UniqueFd file = std::move(unused_.back());
-      unused_.pop_back();
-      return file;
-    }
-  }
-  return UniqueFd(::openat(folder_, ".", O_RDWR | O_TMPFILE | O_CLOEXEC, 0600));
-}
-
 // Null, and the room given back, when it cannot be written.
 transport::SharedContent PackSpool::write(const Bytes& pack, const Id& name) noexcept {
   const std::uint64_t size = pack.size();
   try {
-    UniqueFd file = take_file();
-    if (file && write_at_start(file.get(), pack)) {
-      return std::make_shared<SpooledPack>(*this, std::move(file), size, name);
+    UniqueFd file = room_->take_file();
+    const bool used_before = static_cast<bool>(file);
+    if (!file) file = UniqueFd(::openat(folder_, ".", O_RDWR | O_TMPFILE | O_CLOEXEC, 0600));
+    if (file && write_at_start(file.get(), pack) &&
+        (!used_before || ::ftruncate(file.get(), static_cast<off_t>(size)) == 0)) {
+      return std::make_shared<SpooledPack>(room_, std::move(file), size, name);
     }
     const int error = errno;
     log_.debug("a pack waits in memory, for the state folder does not take it: " +
                std::generic_category().message(error));
-    if (!file && (error == EOPNOTSUPP || error == EISDIR)) {
-      const std::lock_guard lock(mutex_);
-      works_ = false;
-    }
+    if (!file && (error == EOPNOTSUPP || error == EISDIR)) works_ = false;
   } catch (const std::exception& problem) {
     log_.debug(problem.what());
   }
-  give_back(size, {});
+  room_->give_back(size, {});
   return nullptr;
 }
 

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <thread>
-#include <vector>
 
 #include "base/log.h"
 #include "base/unique_fd.h"
@@ -27,7 +28,7 @@ class PackSpool {
   static constexpr std::uint64_t kLeftFree = 1U << 30U;
 
   // Files are made in `folder`, a descriptor; -1: there is none, and all stays in memory. The folder and the
-  // log must outlive the spool, and the spool what it hands out.
+  // log must outlive the spool; what it hands out may be kept longer.
   PackSpool(int folder, Log& log);
   // Does first what was asked for.
   ~PackSpool();
@@ -41,27 +42,25 @@ class PackSpool {
   void put(SharedBytes pack, const Id& name, const Ready& ready);
 
  private:
+  class Room;
   class SpooledPack;
   struct Job {
     SharedBytes pack;
     Id name;
     Ready ready;
   };
-  bool take_room(std::uint64_t bytes);
-  void give_back(std::uint64_t bytes, UniqueFd file) noexcept;
+  bool disk_has_room() const;
   void run(const std::stop_token& stop);
-  UniqueFd take_file();
   transport::SharedContent write(const Bytes& pack, const Id& name) noexcept;
 
   const int folder_;
   Log& log_;
+  const std::shared_ptr<Room> room_;
+  std::atomic<bool> works_;  // there are files without a name
   std::mutex mutex_;
   std::condition_variable_any changed_;
-  bool works_;              // guarded by mutex_, like the rest: there are files without a name
-  std::uint64_t used_ = 0;  // bytes
-  std::deque<Job> jobs_;
-  std::vector<UniqueFd> unused_;  // to be written over, which is cheaper than new ones
-  std::jthread writer_;           // started when first needed
+  std::deque<Job> jobs_;  // guarded by mutex_
+  std::jthread writer_;   // started when first needed, guarded by mutex_
 };
 
 }  // namespace restic::repo

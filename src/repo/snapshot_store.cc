@@ -30,11 +30,19 @@ SnapshotList SnapshotStore::load(transport::Backend& backend, const std::stop_to
     std::vector<transport::FileName> missing =
         forget_vanished(transport::list(backend, transport::FileType::Snapshot, stop));
     take_from_cache(missing);
-    if (missing_some && !missing.empty()) missing_some();
+    if (missing_some && any_new(missing)) missing_some();
     load_all(backend, std::move(missing), stop);
   };
   loading_.run(load_missing, stop);
   return list();
+}
+
+// Besides those that could not be read before.
+bool SnapshotStore::any_new(const std::vector<transport::FileName>& missing) const {
+  const std::lock_guard lock(mutex_);
+  return std::ranges::any_of(missing, [this](const transport::FileName& file) {
+    return !unreadable_.contains(*Id::from_hex(file.name));
+  });
 }
 
 void SnapshotStore::load_all(transport::Backend& backend, std::vector<transport::FileName> files,

@@ -32,7 +32,7 @@ class SnapshotStore {
   // network. Throws what listing throws, an outage during the loads (a snapshot that could not be asked for
   // is not unreadable, and must not look as if it were not there), and Cancelled as soon as `stop` is asked
   // for. A file that arrives damaged is loaded once more: the line may be to blame. `missing_some`, if any,
-  // is called when files are listed that are to be loaded, before they are.
+  // is called when new files are listed, before they are loaded.
   SnapshotList load(transport::Backend& backend, const std::stop_token& stop = {},
                     const std::function<void()>& missing_some = {});
   // What the last load found.
@@ -43,6 +43,7 @@ class SnapshotStore {
 
   std::vector<transport::FileName> forget_vanished(const std::vector<transport::FileInfo>& files);
   void take_from_cache(std::vector<transport::FileName>& missing);
+  bool any_new(const std::vector<transport::FileName>& missing) const;
   void load_all(transport::Backend& backend, std::vector<transport::FileName> files,
                 const std::stop_token& stop);
   using Taker = std::function<void(const transport::FileName&, Result<Bytes>)>;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <future>
+#include <system_error>
 #include <utility>
 
 namespace restic::repo {
@@ -88,12 +89,16 @@ SnapshotList StoredRepository::snapshots() {
   // New ones will most likely want what is new in the index; so it is read beside them.
   std::future<void> refreshed;
   SnapshotList list = snapshots_.load(backend_, stop_reading_.get_token(), [&] {
-    refreshed = std::async(std::launch::async, [this] {
+    const auto refresh = [this] {
       try {
         refresh_index();
       } catch (const std::exception&) {  // whoever needs it tries again, and says why it fails
       }
-    });
+    };
+    try {
+      refreshed = std::async(std::launch::async, refresh);
+    } catch (const std::system_error&) {  // no thread to be had: then it is read afterwards
+    }
   });
   if (refreshed.valid()) refreshed.wait();
   refresh_index_for(list);

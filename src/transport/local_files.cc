@@ -164,9 +164,13 @@ void write_file(const NewFile& file, const Content& content) {
   // Only a hint that keeps the file in one piece; file systems without it still write.
   if (content.size() != 0) (void)::fallocate(temporary.fd(), 0, 0, static_cast<off_t>(content.size()));
   const std::unique_ptr<Content::Reader> reader = content.read();
+  std::uint64_t written = 0;
   for (ByteView piece = reader->next(SIZE_MAX); !piece.empty(); piece = reader->next(SIZE_MAX)) {
     write_all(temporary.fd(), temporary.path(), piece);
+    written += piece.size();
   }
+  if (written != content.size())
+    throw Error(Errc::Io, "what is to be saved as " + final_path + " ends too early");
   if (::fsync(temporary.fd()) != 0) throw system_error(errno, "sync " + temporary.path());
   temporary.rename_to(final_path, file.replace);
   sync_folder(file.folder);

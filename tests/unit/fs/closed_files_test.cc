@@ -79,15 +79,15 @@ TEST_F(ClosedFilesTest, ABeginningIsHandedOverWhileTheFileGrows) {
 }
 
 TEST_F(ClosedFilesTest, OfALargeFileTheRestIsHandedOverWhenItIsClosed) {
+  const StagedNodePtr small = some_file();
+  files_.opened_for_writing(small, empty_.get());
+  files_.written(small, 0, 20 * kMiB);
+  files_.closed_after_writing(small);
   const StagedNodePtr large = some_file();
   files_.opened_for_writing(large, empty_.get());
   files_.written(large, 0, 40 * kMiB);
   files_.written(large, 40 * kMiB, 5 * kMiB);
   files_.closed_after_writing(large);
-  const StagedNodePtr small = some_file();
-  files_.opened_for_writing(small, empty_.get());
-  files_.written(small, 0, 20 * kMiB);
-  files_.closed_after_writing(small);
   EXPECT_TRUE(maker_.wait_for_beginning(45 * kMiB));
   EXPECT_EQ(maker_.beginnings(), (std::set<std::uint64_t>{40 * kMiB, 45 * kMiB})) << "a small one waits";
 }

@@ -230,6 +230,15 @@ TEST_F(ArchiverTest, TellsOfEachSnapshotOnceWhenItIsDurable) {
   EXPECT_THAT(told, testing::ElementsAre(first.id, first.id)) << "one of an earlier try, too";
 }
 
+TEST_F(ArchiverTest, TheLockIsGivenBackWhateverTheListenerThrows) {
+  folder_.fill();
+  ArchiveOptions options = run_options();
+  options.when_durable = [](const Snapshot&) { throw Error(Errc::Full, "no room for a note of it"); };
+  EXPECT_THROW(archive(options), Error);
+  EXPECT_TRUE(locks().empty());
+  EXPECT_EQ(made_.check_consistency(), 1U);
+}
+
 TEST_F(ArchiverTest, AnEarlierSnapshotOfAnotherTreeIsNotWritten) {
   folder_.fill();
   ArchiveOptions options = run_options();

@@ -7,6 +7,7 @@
 #include <functional>
 #include <future>
 #include <map>
+#include <mutex>
 #include <string>
 
 #include "repo/cpu_pool.h"
@@ -293,15 +294,18 @@ TEST_F(RepositoryTest, TheIndexIsReadWhileANewSnapshotIs) {
   backend_.put(snapshot, snapshot_content);
   backend_.put(index, index_content);
   std::promise<void> listed;
+  std::once_flag told;
   backend_.set_hook([&](const Call& call) {
-    if (call.kind == Call::Kind::List && call.file.type == FileType::Index) listed.set_value();
+    if (call.kind == Call::Kind::List && call.file.type == FileType::Index) {
+      std::call_once(told, [&] { listed.set_value(); });
+    }
     Fault fault;
     fault.hang = call.kind == Call::Kind::Load && call.file.type == FileType::Snapshot;
     return fault;
   });
   auto list = std::async(std::launch::async, [&] { return repository->snapshots(); });
-  listed.get_future().wait();
   backend_.wait_for_hung(1);
+  EXPECT_EQ(listed.get_future().wait_for(std::chrono::seconds(60)), std::future_status::ready);
   backend_.release_hung();
   ASSERT_EQ(list.get().snapshots.size(), 1U);
   EXPECT_EQ(backend_.count(Call::Kind::List, FileType::Index), 2U) << "once to open, once for the new one";
