@@ -60,6 +60,17 @@ class ArchiverBeginningTest : public testing::Test {
     unlocked.get_future().wait();
     made_.backend().set_hook({});
   }
+  void hold_packs() {
+    made_.backend().set_hook([](const Call& call) -> Fault {
+      Fault fault;
+      fault.hang = call.kind == Call::Kind::Save && call.file.type == FileType::Pack;
+      return fault;
+    });
+  }
+  void let_packs_go() {
+    made_.backend().set_hook({});
+    made_.backend().release_hung();
+  }
   void tell_of_change() {
     struct stat facts {};
     ASSERT_EQ(::stat((folder_.path() / "file").c_str(), &facts), 0);
@@ -157,17 +168,12 @@ TEST_F(ArchiverBeginningTest, AnEarlierStretchThatComesLateReadsNothingBeyondIts
 TEST_F(ArchiverBeginningTest, AFileThatIsCompleteWhileAStretchIsBeingReadIsReadOnce) {
   const std::string content = random_text(150 * kMebi, 7);
   folder_.file("file", content);
-  made_.backend().set_hook([](const Call& call) -> Fault {
-    Fault fault;
-    fault.hang = call.kind == Call::Kind::Save && call.file.type == FileType::Pack;
-    return fault;
-  });
+  hold_packs();
   const std::uint64_t before = bytes_read();
   archiver_->store_beginning(folder_.open("file"), 140 * kMebi);
   made_.backend().wait_for_hung(1);  // the stretch is longer than what may be on its way
   archiver_->store_ahead(folder_.open("file"));
-  made_.backend().set_hook({});
-  made_.backend().release_hung();
+  let_packs_go();
   EXPECT_EQ(archived_chunks(), chunks_of(content));
   EXPECT_LT(bytes_read() - before, 170 * kMebi);  // a chunk that is begun is read again
 }
@@ -175,19 +181,14 @@ TEST_F(ArchiverBeginningTest, AFileThatIsCompleteWhileAStretchIsBeingReadIsReadO
 TEST_F(ArchiverBeginningTest, AStretchThatComesWhileAnotherIsBeingReadIsStoredAfterIt) {
   const std::string content = random_text(150 * kMebi, 8);
   folder_.file("file", content);
-  made_.backend().set_hook([](const Call& call) -> Fault {
-    Fault fault;
-    fault.hang = call.kind == Call::Kind::Save && call.file.type == FileType::Pack;
-    return fault;
-  });
+  hold_packs();
   const std::uint64_t before = bytes_read();
   archiver_->store_beginning(folder_.open("file"), 110 * kMebi);
   made_.backend().wait_for_hung(1);  // the stretch is longer than what may be on its way
   archiver_->store_beginning(folder_.open("file"), 140 * kMebi);
   archiver_->store_beginning(folder_.open("file"), 120 * kMebi);
   std::this_thread::sleep_for(50ms);  // somebody has looked at them by now; or else stores them later
-  made_.backend().set_hook({});
-  made_.backend().release_hung();
+  let_packs_go();
   for (int patience = 0; patience < 3000 && bytes_read() - before < 140 * kMebi; ++patience) {
     std::this_thread::sleep_for(10ms);
   }
