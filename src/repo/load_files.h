@@ -12,13 +12,15 @@
 
 namespace restic::repo {
 
-// Loads whole files, as many at once as the backend makes useful, and hands each to `each(position, content
-// or error)` on a pool thread or one that the backend lends, in no order and several at a time. At most twice
-// the backend's parallelism are in memory; a file of more than `limit` bytes is an error. Blocks until all
-// are handled. `each` must not throw. Throws Cancelled as soon as `stop` is asked for: loads under way are
+// Loads whole files of one type, as many at once as the backend makes useful, and hands each to
+// `each(position, content or error)` on a pool thread or one that the backend lends, in no order and several
+// at a time. At most twice the backend's parallelism are in memory, and no more of them than have 64 MiB by
+// their listed sizes, but always one; a file of more than `limit` bytes is an error. Blocks until all are
+// handled. `each` must not throw. Throws Cancelled as soon as `stop` is asked for: loads under way are
 // abandoned, `each` is not called any more.
-void load_files(transport::Backend& backend, CpuPool& pool, std::span<const transport::FileName> files,
-                std::uint64_t limit, const std::function<void(std::size_t, Result<Bytes>)>& each,
+void load_files(transport::Backend& backend, CpuPool& pool, transport::FileType type,
+                std::span<const transport::FileInfo> files, std::uint64_t limit,
+                const std::function<void(std::size_t, Result<Bytes>)>& each,
                 const std::stop_token& stop = {});
 
 }  // namespace restic::repo

@@ -12,6 +12,9 @@
 #include "transport/blocking.h"
 
 namespace restic::repo {
+
+using transport::FileType;
+
 namespace {
 
 // Says that nobody could be asked, and nothing about a file.
@@ -27,36 +30,36 @@ SnapshotStore::SnapshotStore(const Crypto& crypto, unsigned version, CpuPool& po
 SnapshotList SnapshotStore::load(transport::Backend& backend, const std::stop_token& stop,
                                  const std::function<void()>& missing_some) {
   const auto load_missing = [&] {
-    std::vector<transport::FileName> missing =
-        forget_vanished(transport::list(backend, transport::FileType::Snapshot, stop));
+    std::vector<transport::FileInfo> missing =
+        forget_vanished(transport::list(backend, FileType::Snapshot, stop));
     take_from_cache(missing);
     if (missing_some && any_new(missing)) missing_some();
-    load_all(backend, std::move(missing), stop);
+    load_all(backend, missing, stop);
   };
   loading_.run(load_missing, stop);
   return list();
 }
 
 // Besides those that could not be read before.
-bool SnapshotStore::any_new(const std::vector<transport::FileName>& missing) const {
+bool SnapshotStore::any_new(const std::vector<transport::FileInfo>& missing) const {
   const std::lock_guard lock(mutex_);
-  return std::ranges::any_of(missing, [this](const transport::FileName& file) {
+  return std::ranges::any_of(missing, [this](const transport::FileInfo& file) {
     return !unreadable_.contains(*Id::from_hex(file.name));
   });
 }
 
-void SnapshotStore::load_all(transport::Backend& backend, std::vector<transport::FileName> files,
+void SnapshotStore::load_all(transport::Backend& backend, std::span<const transport::FileInfo> files,
                              const std::stop_token& stop) {
   std::mutex mutex;
-  std::vector<transport::FileName> again;
-  const auto first_time = [&](const transport::FileName& file, Result<Bytes> content) {
+  std::vector<transport::FileInfo> again;
+  const auto first_time = [&](const transport::FileInfo& file, Result<Bytes> content) {
     const Status added = add(file, std::move(content));
     if (added.ok()) return;
     if (!may_be_better_next_time(file, added.error())) return reject(file, added.error());
     const std::lock_guard lock(mutex);
     again.push_back(file);
   };
-  const auto last_time = [&](const transport::FileName& file, Result<Bytes> content) {
+  const auto last_time = [&](const transport::FileInfo& file, Result<Bytes> content) {
     const Status added = add(file, std::move(content));
     if (!added.ok()) reject(file, added.error());
   };
@@ -65,7 +68,7 @@ void SnapshotStore::load_all(transport::Backend& backend, std::vector<transport:
 }
 
 // The first outage ends it: the other files would only wait for the same.
-void SnapshotStore::load_each(transport::Backend& backend, std::span<const transport::FileName> files,
+void SnapshotStore::load_each(transport::Backend& backend, std::span<const transport::FileInfo> files,
                               const Taker& taker, const std::stop_token& stop) {
   std::stop_source over;
   const std::stop_callback also_over(stop, [&over] { over.request_stop(); });
@@ -82,22 +85,22 @@ void SnapshotStore::load_each(transport::Backend& backend, std::span<const trans
     over.request_stop();
   };
   try {
-    load_files(backend, pool_, files, kMaxSnapshotFile, take, over.get_token());
+    load_files(backend, pool_, FileType::Snapshot, files, kMaxSnapshotFile, take, over.get_token());
   } catch (const Error&) {
     if (!outage) throw;
   }
   if (outage) throw Error(*outage);
 }
 
-std::vector<transport::FileName> SnapshotStore::forget_vanished(
+std::vector<transport::FileInfo> SnapshotStore::forget_vanished(
     const std::vector<transport::FileInfo>& files) {
-  std::vector<transport::FileName> missing;
+  std::vector<transport::FileInfo> missing;
   std::unordered_set<Id, IdHash> listed;
   std::lock_guard lock(mutex_);
   for (const transport::FileInfo& file : files) {
     const auto id = Id::from_hex(file.name);
     if (!id || !listed.insert(*id).second) continue;
-    if (!known_.contains(*id)) missing.push_back({transport::FileType::Snapshot, file.name});
+    if (!known_.contains(*id)) missing.push_back(file);
   }
   std::erase_if(known_, [&](const auto& entry) { return !listed.contains(entry.first); });
   std::erase_if(unreadable_, [&](const Id& id) { return !listed.contains(id); });
@@ -105,9 +108,9 @@ std::vector<transport::FileName> SnapshotStore::forget_vanished(
 }
 
 // Leaves in `missing` what the cache does not have.
-void SnapshotStore::take_from_cache(std::vector<transport::FileName>& missing) {
+void SnapshotStore::take_from_cache(std::vector<transport::FileInfo>& missing) {
   if (cache_ == nullptr) return;
-  std::erase_if(missing, [&](const transport::FileName& file) {
+  std::erase_if(missing, [&](const transport::FileInfo& file) {
     const Id id = *Id::from_hex(file.name);
     const std::optional<Bytes> json = cache_->get(id);
     if (!json) return false;
@@ -123,8 +126,9 @@ void SnapshotStore::take_from_cache(std::vector<transport::FileName>& missing) {
 }
 
 // On one of several threads, as all that follows.
-Status SnapshotStore::add(const transport::FileName& file, Result<Bytes> content) {
-  const Id id = *Id::from_hex(file.name);
+Status SnapshotStore::add(const transport::FileInfo& listed, Result<Bytes> content) {
+  const Id id = *Id::from_hex(listed.name);
+  const transport::FileName file{FileType::Snapshot, listed.name};
   try {
     const Bytes json = open_sealed_file(crypto_, version_, file, content.take());
     auto snapshot = std::make_shared<const Snapshot>(decode_snapshot(id, json));
@@ -140,13 +144,13 @@ Status SnapshotStore::add(const transport::FileName& file, Result<Bytes> content
   }
 }
 
-bool SnapshotStore::may_be_better_next_time(const transport::FileName& file, const Error& error) const {
+bool SnapshotStore::may_be_better_next_time(const transport::FileInfo& file, const Error& error) const {
   std::lock_guard lock(mutex_);
   return error.code() == Errc::Damaged && !unreadable_.contains(*Id::from_hex(file.name));
 }
 
 // A file that cannot be read is tried again by the next load, but logged once.
-void SnapshotStore::reject(const transport::FileName& file, const Error& error) {
+void SnapshotStore::reject(const transport::FileInfo& file, const Error& error) {
   if (error.code() == Errc::NotFound) return;  // forgotten since it was listed
   const Id id = *Id::from_hex(file.name);
   bool news = false;

@@ -41,17 +41,17 @@ class SnapshotStore {
  private:
   using SnapshotPtr = std::shared_ptr<const Snapshot>;
 
-  std::vector<transport::FileName> forget_vanished(const std::vector<transport::FileInfo>& files);
-  void take_from_cache(std::vector<transport::FileName>& missing);
-  bool any_new(const std::vector<transport::FileName>& missing) const;
-  void load_all(transport::Backend& backend, std::vector<transport::FileName> files,
+  std::vector<transport::FileInfo> forget_vanished(const std::vector<transport::FileInfo>& files);
+  void take_from_cache(std::vector<transport::FileInfo>& missing);
+  bool any_new(const std::vector<transport::FileInfo>& missing) const;
+  void load_all(transport::Backend& backend, std::span<const transport::FileInfo> files,
                 const std::stop_token& stop);
-  using Taker = std::function<void(const transport::FileName&, Result<Bytes>)>;
-  void load_each(transport::Backend& backend, std::span<const transport::FileName> files, const Taker& taker,
+  using Taker = std::function<void(const transport::FileInfo&, Result<Bytes>)>;
+  void load_each(transport::Backend& backend, std::span<const transport::FileInfo> files, const Taker& taker,
                  const std::stop_token& stop);
-  Status add(const transport::FileName& file, Result<Bytes> content);
-  bool may_be_better_next_time(const transport::FileName& file, const Error& error) const;
-  void reject(const transport::FileName& file, const Error& error);
+  Status add(const transport::FileInfo& file, Result<Bytes> content);
+  bool may_be_better_next_time(const transport::FileInfo& file, const Error& error) const;
+  void reject(const transport::FileInfo& file, const Error& error);
 
   const Crypto& crypto_;
   const unsigned version_;

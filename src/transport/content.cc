@@ -40,22 +40,12 @@ class ContentInMemory final : public Content {
 
 SharedContent in_memory(SharedBytes bytes) { return std::make_shared<ContentInMemory>(std::move(bytes)); }
 
-Bytes read_all(const Content& content) {
-  Bytes all;
-  all.reserve(static_cast<std::size_t>(content.size()));
-  const std::unique_ptr<Content::Reader> reader = content.read();
-  for (ByteView piece = reader->next(kAll); !piece.empty(); piece = reader->next(kAll)) {
-    all.insert(all.end(), piece.begin(), piece.end());
-  }
-  return all;
-}
-
 bool equals(const Content& content, ByteView bytes) noexcept {
   try {
     if (content.size() != bytes.size()) return false;
     const std::unique_ptr<Content::Reader> reader = content.read();
     for (ByteView piece = reader->next(kAll); !piece.empty(); piece = reader->next(kAll)) {
-      if (!std::ranges::equal(piece, bytes.first(piece.size()))) return false;
+      if (piece.size() > bytes.size() || !std::ranges::equal(piece, bytes.first(piece.size()))) return false;
       bytes = bytes.subspan(piece.size());
     }
     return bytes.empty();

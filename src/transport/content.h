@@ -30,8 +30,6 @@ class Content {
 using SharedContent = std::shared_ptr<const Content>;
 
 SharedContent in_memory(SharedBytes bytes);
-// All of it in one buffer. Throws what its reader throws.
-Bytes read_all(const Content& content);
 // False also when it cannot be read.
 bool equals(const Content& content, ByteView bytes) noexcept;
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "support/bytes_of.h"
 #include "support/delayed_calls.h"
 #include "transport/file_names.h"
 
@@ -183,7 +184,7 @@ void FakeBackend::save(const FileName& file, transport::SharedContent content, t
         if (auto problem = transport::name_problem(file)) return *problem;
         Bytes bytes;
         try {
-          bytes = transport::read_all(*content);
+          bytes = bytes_of(*content);
         } catch (const Error& problem) {
           return problem;
         }

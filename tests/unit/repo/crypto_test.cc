@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <string>
 #include <thread>
 #include <vector>
@@ -178,6 +179,19 @@ TEST(Crypto, RefusesAZeroIv) {
   Bytes zeros(64, 0);
   ByteView plain;
   EXPECT_FALSE(Crypto(some_key()).open_in_place(zeros, plain));
+}
+
+TEST(Crypto, RefusesAZeroIvThatTheMacAgreesWith) {
+  // The MAC of no bytes is AES-128 of the IV: here of zeros, with mac_k.
+  constexpr std::array<std::uint8_t, kMacSize> kMac{0xcb, 0x64, 0xcf, 0x3f, 0x42, 0x2a, 0xe8, 0x4b,
+                                                    0xb9, 0x0e, 0x3a, 0xb4, 0xdb, 0xa7, 0xbd, 0x86};
+  Bytes sealed(kIvSize, 0);
+  sealed.insert(sealed.end(), kMac.begin(), kMac.end());
+  const Crypto crypto(some_key());
+  ByteView plain;
+  EXPECT_FALSE(crypto.open_in_place(sealed, plain));
+  EXPECT_THROW(crypto.open(sealed, "sealed"), Error);
+  EXPECT_FALSE(Crypto::Opener(crypto, sealed).finish());
 }
 
 TEST(Crypto, RefusesKeysWithAZeroPart) {

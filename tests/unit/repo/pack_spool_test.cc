@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "support/bytes_of.h"
 #include "support/nameless_files.h"
 #include "support/noise.h"
 #include "support/temporary_folder.h"
@@ -56,7 +57,7 @@ TEST_F(PackSpoolTest, APackOnTheDiskIsReadAsOftenAsNeededAndItsMemoryIsFree) {
     EXPECT_TRUE(memory.expired());
     EXPECT_EQ(put_there.on_disk->size(), size);
     for (int attempt = 0; attempt < 2; ++attempt) {
-      EXPECT_TRUE(transport::read_all(*put_there.on_disk) == pack) << size;
+      EXPECT_TRUE(test::bytes_of(*put_there.on_disk) == pack) << size;
     }
     const auto begun = put_there.on_disk->read();
     EXPECT_EQ(begun->next(1).size(), 1U);

@@ -5,6 +5,7 @@
 
 #include <numeric>
 
+#include "support/bytes_of.h"
 #include "support/failing_content.h"
 
 namespace restic::transport {
@@ -34,9 +35,9 @@ TEST(Content, ComesInPiecesAndForEachReaderFromTheBeginning) {
 
 TEST(Content, IsReadWhole) {
   for (const std::size_t size : {0U, 1U, 5000U}) {
-    EXPECT_EQ(read_all(*in_memory(std::make_shared<const Bytes>(counting(size)))), counting(size));
+    EXPECT_EQ(test::bytes_of(*in_memory(std::make_shared<const Bytes>(counting(size)))), counting(size));
   }
-  EXPECT_THROW(read_all(test::FailingContent(5000, 300)), Error);
+  EXPECT_THROW(test::bytes_of(test::FailingContent(5000, 300)), Error);
 }
 
 TEST(Content, EqualsTheSameBytesAndNoOthers) {

@@ -6,6 +6,7 @@
 #include <map>
 #include <vector>
 
+#include "support/bytes_of.h"
 #include "support/fake_backend.h"
 #include "transport/blocking.h"
 #include "transport/rest_list.h"
@@ -183,7 +184,7 @@ TEST_F(RestBackendTest, StatusCodesBecomeTheRightErrors) {
 TEST_F(RestBackendTest, SendsTheBodyAndTheLimitItWasGiven) {
   channel_.answer("POST /" + key_.path(), 200);
   save(backend_, key_, std::make_shared<const Bytes>(text("content")));
-  EXPECT_EQ(read_all(*channel_.last.body), text("content"));
+  EXPECT_EQ(test::bytes_of(*channel_.last.body), text("content"));
   channel_.answer("GET /" + key_.path(), 200, "content");
   load(backend_, key_, 77);
   EXPECT_EQ(channel_.last.body_limit, 77U);
