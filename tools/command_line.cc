@@ -59,12 +59,8 @@ void apply_argument(CommandLine& line, char flag, const std::string& argument) {
 }
 
 char short_of(const std::string& word) {
-  static constexpr std::array<std::pair<std::string_view, char>, 6> kLong{{{"--help", 'h'},
-                                                                           {"--version", 'V'},
-                                                                           {"--verbose", 'v'},
-                                                                           {"--foreground", 'f'},
-                                                                           {"--read-only", 'r'},
-                                                                           {"--options", 'o'}}};
+  static constexpr std::array<std::pair<std::string_view, char>, 4> kLong{
+      {{"--help", 'h'}, {"--version", 'V'}, {"--verbose", 'v'}, {"--foreground", 'f'}}};
   for (const auto& [name, flag] : kLong) {
     if (name == word) return flag;
   }

@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include "base/error.h"
 #include "tools/identity.h"
 
 namespace restic::tools {
@@ -21,10 +22,23 @@ fs::CommitterOptions committer_options(const CommitOptions& options) {
   return wanted;
 }
 
+fs::TrayStore open_store(const std::string& state_dir, const repo::Id& repository, Log& log) {
+  constexpr const char* kWayOut = "; name one with -o state-dir=PATH, or mount with -o ro";
+  if (state_dir.empty()) {
+    throw Error(Errc::Usage,
+                std::string("there is no state folder for new/: this user has no home") + kWayOut);
+  }
+  try {
+    return fs::TrayStore(state_dir, repository, log);
+  } catch (const Error& error) {
+    throw Error(error.code(), "cannot use the state folder " + state_dir + ": " + error.what() + kWayOut);
+  }
+}
+
 }  // namespace
 
 DragIn::DragIn(const Options& options, repo::Repository& repository, fs::Vfs& vfs, Log& log)
-    : store_(options.state_dir, repository.config().id, log),
+    : store_(open_store(options.state_dir, repository.config().id, log)),
       maker_(repository, store_, lock_owner(), options.memory_bytes / 16 * 9, clock_),
       staging_(store_, maker_, clock_, log),
       committer_(staging_, store_, maker_, committer_options(options.commit), clock_, log,

@@ -15,13 +15,14 @@ std::string help_text() {
       "Makes a restic repository a folder. REPOSITORY is rclone:REMOTE:PATH or a local path;\n"
       "without it, RESTIC_REPOSITORY or RESTIC_REPOSITORY_FILE. umount MOUNTPOINT ends it.\n"
       "\n"
-      "  -f                          stay in the foreground\n"
-      "  -v                          log more\n"
+      "  -f, --foreground            stay in the foreground\n"
+      "  -v, --verbose               log more\n"
       "  -r, -w                      the same as -o ro and -o rw\n"
       "  -s                          ignore unknown options\n"
       "  -N NS                       mount in this mount namespace: a process id or a path\n"
       "  -n, -t TYPE                 accepted for mount(8)\n"
-      "  -h, -V                      show this help, or the version\n"
+      "  -h, --help                  show this help\n"
+      "  -V, --version               show the version\n"
       "\n"
       "Options of -o, besides the generic ones of mount(8):\n";
   for (const OptionHelp& option : option_help()) {

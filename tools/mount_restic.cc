@@ -35,6 +35,13 @@ void check_places(Options& options) {
   }
   refuse_overlap(options.mountpoint, "the cache", options.cache_dir);
   if (!options.read_only) refuse_overlap(options.mountpoint, "the state folder", options.state_dir);
+  constexpr const char* kConfiguration = "/etc/fuse.conf";
+  if ((options.allow_other || options.allow_root) && ::geteuid() != 0 &&
+      !others_may_be_let_in(kConfiguration)) {
+    throw Error(Errc::Denied, std::string(options.allow_other ? "allow_other" : "allow_root") +
+                                  " is for root only, unless " + kConfiguration +
+                                  " has the line user_allow_other");
+  }
 }
 
 ExitCode mount_it(Options options) {

@@ -3,10 +3,12 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
+#include <fstream>
 #include <system_error>
 
 #include "base/error.h"
@@ -36,6 +38,17 @@ namespace files = std::filesystem;
   }
 }
 
+// What fusermount3 asks of a folder that another user than root mounts on.
+void require_own(const std::string& path, int folder) {
+  if (::geteuid() == 0) return;
+  struct stat status {};
+  if (::fstat(folder, &status) != 0) refuse(path, errno);
+  const bool shared = (status.st_mode & S_ISVTX) != 0 && status.st_uid != ::getuid();
+  if (!shared && ::faccessat(folder, ".", W_OK, 0) == 0) return;
+  throw Error(Errc::Denied, "mountpoint " + path +
+                                " is not yours to mount on; name a folder of your own, or mount as root");
+}
+
 bool is_or_contains(const files::path& outer, const files::path& inner) {
   return std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end()).first == outer.end();
 }
@@ -48,7 +61,20 @@ std::string resolve_mountpoint(const std::string& path) {
   if (failure) refuse(path, failure.value());
   const UniqueFd folder(::open(resolved.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!folder) refuse(path, errno);
+  require_own(path, folder.get());
   return resolved.string();
+}
+
+bool others_may_be_let_in(const std::string& configuration) {
+  constexpr const char* kSpace = " \t\r";
+  std::ifstream file(configuration);
+  for (std::string line; std::getline(file, line);) {
+    line.resize(std::min(line.find('#'), line.size()));
+    const std::size_t begin = line.find_first_not_of(kSpace);
+    if (begin == std::string::npos) continue;
+    if (line.substr(begin, line.find_last_not_of(kSpace) + 1 - begin) == "user_allow_other") return true;
+  }
+  return false;
 }
 
 void refuse_overlap(const std::string& mountpoint, const std::string& what, const std::string& folder) {

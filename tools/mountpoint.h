@@ -6,8 +6,12 @@
 namespace restic::tools {
 
 // The mountpoint without symbolic links. Throws Error that says what is wrong: it does not exist, is no
-// folder, cannot be entered, or is the remains of a mount whose program has died. Blocks on the file system.
+// folder, cannot be entered, is the remains of a mount whose program has died, or is one where only root may
+// mount. Blocks on the file system.
 std::string resolve_mountpoint(const std::string& path);
+
+// Whether FUSE's configuration, /etc/fuse.conf, lets users who are not root mount with allow_other.
+bool others_may_be_let_in(const std::string& configuration);
 
 // Throws Error{Usage} when `folder` is the mountpoint, lies in it, or contains it: requests of the mount
 // would then wait for themselves. `what` names the folder in the message ("the repository"); it need not

@@ -91,7 +91,7 @@ constexpr auto kRows = std::to_array<OptionRow>({
      [](Options& o, const std::string& v, const Context& c) { o.cache_dir = c.path(v); }},
     {{"cache-size", "SIZE", "how large the local cache may grow (1G)"},
      [](Options& o, const std::string& v, const Context&) { o.cache_bytes = parse_size(v); }},
-    {{"no-cache", "", "keep nothing on the local disk"},
+    {{"no-cache", "", "keep no cache on the local disk"},
      [](Options& o, const std::string&, const Context&) { o.cache_bytes = 0; }},
     {{"memory", "SIZE", "memory for data, besides the index (128M)"},
      [](Options& o, const std::string& v, const Context&) { o.memory_bytes = parse_size(v); }},

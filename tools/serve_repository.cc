@@ -41,6 +41,18 @@ repo::RepositoryOptions repository_options(const Options& options, Startup& star
   return wanted;
 }
 
+// With the repository's name in front of what went wrong.
+std::unique_ptr<repo::Repository> open_repository(const Options& options, transport::Backend& backend,
+                                                  std::optional<std::string> password, Startup& startup,
+                                                  repo::CpuPool& pool, Log& log) {
+  try {
+    return repo::Repository::open(backend, password_source(std::move(password), startup),
+                                  repository_options(options, startup), pool, log);
+  } catch (const Error& error) {
+    throw Error(error.code(), "cannot open " + options.repository + ": " + error.what());
+  }
+}
+
 fs::VfsOptions vfs_options(const Options& options) {
   fs::VfsOptions wanted = options.vfs;
   wanted.meta_uid = ::geteuid();
@@ -81,9 +93,10 @@ void try_out(const std::string& mountpoint) {
 
 std::string status(const Options& options, repo::Repository& repository, const fs::Vfs& vfs, const Log& log,
                    const DragIn* drag_in) {
-  if (drag_in == nullptr) return fs::status_text(options.repository, repository, vfs, log, nullptr);
+  const fs::StatusSource source{options.repository, options.cache_dir, options.cache_bytes};
+  if (drag_in == nullptr) return fs::status_text(source, repository, vfs, log, nullptr);
   const fs::StagingFacts facts = drag_in->facts();
-  return fs::status_text(options.repository, repository, vfs, log, &facts);
+  return fs::status_text(source, repository, vfs, log, &facts);
 }
 
 // At its end a signal does nothing any more, whatever it did, so that what it used can go.
@@ -109,8 +122,7 @@ void serve_repository(const Options& options, std::optional<std::string> passwor
   if (options.init) make_repository_if_missing(*backend, password, startup, log);
   repo::CpuPool pool;
   const std::unique_ptr<repo::Repository> repository =
-      repo::Repository::open(*backend, password_source(std::move(password), startup),
-                             repository_options(options, startup), pool, log);
+      open_repository(options, *backend, std::move(password), startup, pool, log);
   std::optional<HeldLock> lock;
   if (options.lock) lock.emplace(*repository, log);
   fs::Vfs vfs(*repository, vfs_options(options), log);
@@ -124,7 +136,7 @@ void serve_repository(const Options& options, std::optional<std::string> passwor
   session.mount();
   if (drag_in) drag_in->committer().start();
   std::optional<Error> failure;
-  session.run([&] {
+  const bool unmounted = session.run([&] {
     try {
       try_out(options.mountpoint);
       startup.ready();
@@ -135,7 +147,7 @@ void serve_repository(const Options& options, std::optional<std::string> passwor
   });
   // What is not durable yet is committed now; another signal leaves it to the next mount.
   signals.redirect(drag_in ? std::function<void()>([&drag_in] { drag_in->committer().leave(); }) : nullptr);
-  if (drag_in && !failure) drag_in->committer().finish();
+  if (drag_in && !failure) drag_in->committer().finish(unmounted);
   if (failure) throw Error(*failure);
 }
 

@@ -106,10 +106,10 @@ class Unmounter {
     while (::ioctl(top.get(), fs::kControlProgress, &progress) == 0) {
       if (progress.drops == 0 && progress.staged == 0) return std::nullopt;
       if (progress.drops == 0) {
-        // It is in no drop: still open for writing, or the staging area did not let it be cut off.
+        // It is in no drop: still open for writing, or the state folder did not let it be cut off.
         if (too_late() || commits == kMostCommits) {
           return Error(Errc::Io, "something in " + folder +
-                                     " cannot be committed now (open files, or a staging area that is full): "
+                                     " cannot be committed now (open files, or a state folder that is full): "
                                      "kept, see the log");
         }
         ::poll(nullptr, 0, static_cast<int>(kAskEvery.count()));

@@ -32,6 +32,8 @@ class Branch {
   using Invalidate = std::function<void(NodeId folder, const std::string& name)>;
   virtual void start(Invalidate invalidate) = 0;
   virtual void stop() = 0;
+  // Before stop() where the mount ends while it may be in use: waits a moment for what is just being closed.
+  virtual void settle() = 0;
 };
 
 }  // namespace restic::fs

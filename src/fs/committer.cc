@@ -56,7 +56,8 @@ Committer::Committer(Staging& staging, TrayStore& store, SnapshotMaker& maker, C
       log_(log),
       published_(std::move(published)) {
   for (std::unique_ptr<Tray>& tray : store.take_sealed()) {
-    if (!tray->empty()) {
+    // With a kept snapshot all of it is in the repository, whatever became of the files.
+    if (!tray->empty() || tray->kept_snapshot()) {
       add(std::move(tray));
       continue;
     }
@@ -126,19 +127,16 @@ Committer::Ticket Committer::commit(std::function<void(const Status&)> done) {
     drop->due = std::min(drop->due, clock_.now());
     if (drop->state == State::Failed) drop->state = State::Waiting;
   }
-  std::set<DropPtr> wanted;
   const bool shown_anew = tray != nullptr;
-  if (tray) {
-    wanted.insert(add(std::move(tray)));
-  } else if (!failure) {
-    wanted.insert(pending_.begin(), pending_.end());
-  }
+  if (tray) add(std::move(tray));
+  // Also what was cut before: whoever asks has copied that, too.
+  const std::set<DropPtr> wanted(pending_.begin(), pending_.end());
   changed_.notify_all();
   const bool ends = nobody_waits_;
   if (ends) failure = Error(Errc::Cancelled, "the mount ends");
   if (!failure && !wanted.empty()) {
     if (!shown_anew) staging_.show_anew();
-    waiters_[ticket] = {std::move(wanted), std::move(done)};
+    waiters_[ticket] = {wanted, std::move(done)};
     return ticket;
   }
   ++answering_;
@@ -187,12 +185,12 @@ void Committer::leave() {
   changed_.notify_all();
 }
 
-bool Committer::finish() {
+bool Committer::finish(bool unmounted) {
   bool all = true;
   std::unique_lock lock(mutex_);
   if (!leaving_) {
     lock.unlock();
-    staging_.end_writers();
+    if (unmounted) staging_.end_writers();
     try {
       const std::lock_guard cutting(cutting_);
       cut();
@@ -209,6 +207,7 @@ bool Committer::finish() {
   lock.unlock();
   if (thread_.joinable()) thread_.join();
   keep_for_the_next_mount();
+  if (staging_.any_writer()) log_.warning("files that were being written stay in new/ for the next mount");
   lock.lock();
   if (!pending_.empty()) {
     log_.warning("drops kept for the next mount in " + store_.path() + ": " +
@@ -326,14 +325,20 @@ repo::Snapshot Committer::archive(Drop& drop) {
   if (!host.empty()) options.hostname = host;
   const std::vector<std::string> tags = split_tags(xattr_of(tray.files(), "user.restic.tags"));
   if (!tags.empty()) options.tags = tags;
-  options.before_snapshot = [this, &tray](const repo::Id&, ByteView stored) {
-    store_.reserve().run([&] { tray.keep_snapshot(stored); });
+  options.before_snapshot = [this, &drop, &tray](const repo::Id&, ByteView stored) {
+    store_.reserve().run([&] {
+      tray.expect_whole(drop.progress.files_unreadable == 0 && !drop.disk_failed);
+      tray.keep_snapshot(stored);
+    });
   };
   if (std::optional<Bytes> kept = tray.kept_snapshot()) options.earlier_snapshot = std::move(*kept);
   std::optional<LateSync> late(std::in_place, [this] { return sync_what_takes_long(); });
   options.when_durable = [&](const repo::Snapshot& snapshot) {
     late.reset();
-    store_.reserve().run([&] { tray.finish(); });
+    store_.reserve().run([&] {
+      if (drop.disk_failed) tray.expect_whole(false);
+      tray.finish();
+    });
     publish(snapshot);
   };
   return maker_.archive(tray.files(), options, drop.progress, stop_.get_token());
@@ -358,6 +363,7 @@ std::chrono::milliseconds Committer::sync_what_takes_long() {
   try {
     if (!late->tray->on_disk()) late->tray->sync_files();
   } catch (const Error& error) {
+    late->disk_failed = true;  // what is read of its files from now on may not be what was written
     log_.warning("drop " + late->name + " is not safe from a power cut: " + error.what());
   }
   return std::chrono::milliseconds(0);
@@ -389,7 +395,13 @@ void Committer::succeed(const DropPtr& drop, const repo::Snapshot& snapshot) {
   }
   answer(drop, Unit{});
   try {
-    std::exchange(drop->tray, nullptr)->remove();
+    const std::unique_ptr<Tray> tray = std::exchange(drop->tray, nullptr);
+    if (tray->state() == Tray::State::Partial) {
+      log_.warning("snapshot " + snapshot.id.short_hex() + " does not hold all of drop " + drop->name +
+                   ", which is kept in " + store_.path() + "/trays/" + tray->folder());
+    } else {
+      tray->remove();
+    }
     store_.reserve().restore();
   } catch (const Error& error) {
     log_.warning(std::string("the next mount clears what is left of a finished drop: ") + error.what());
@@ -398,7 +410,11 @@ void Committer::succeed(const DropPtr& drop, const repo::Snapshot& snapshot) {
 
 void Committer::fail(const DropPtr& drop, Error error) {
   try {
-    if (!drop->tray->on_disk()) drop->tray->sync_files();
+    if (!drop->tray->on_disk()) {
+      drop->tray->sync_files();
+    } else {
+      sync_disk();  // other drops that the same caller waits for
+    }
   } catch (const Error& worse) {
     error =
         Error(error.code(), std::string(error.what()) + "; nor is it safe from a power cut: " + worse.what());

@@ -75,7 +75,9 @@ class Committer final : public CommitService {
 
   // After the unmount: commits what is left, one try for each drop. Blocks until all are durable or have
   // failed once more, or somebody calls leave(). False: something is left for the next mount.
-  bool finish();
+  // `unmounted`: nobody can have a file of `new/` open any more. Else what is open for writing is not
+  // committed, and stays in `new/` for the next mount.
+  bool finish(bool unmounted);
 
   // Drops not durable yet, oldest first, and the newest few that are.
   std::vector<DropStatus> drops() const;
@@ -93,7 +95,8 @@ class Committer final : public CommitService {
     std::chrono::milliseconds retry_after{0};
     std::string error;
     bool tried_to_sync = false;  // because it took long
-    bool tried_last = false;     // its one try after the unmount was made
+    std::atomic<bool> disk_failed{false};
+    bool tried_last = false;  // its one try after the unmount was made
     std::optional<repo::Id> snapshot;
   };
   using DropPtr = std::shared_ptr<Drop>;

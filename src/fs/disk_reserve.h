@@ -7,12 +7,13 @@
 
 namespace restic::fs {
 
-// A little space set aside on the disk of the state folder, so that what was copied into `new/` until the
-// disk was full can still be committed, which frees it. It is a file `reserve`, which stays for the next
-// mount. Thread-safe; blocks on the local disk.
+// A little space and a few inodes set aside on the disk of the state folder, so that what was copied into
+// `new/` until the disk was full can still be committed, which frees it. They are a file `reserve` and empty
+// ones `reserve.N`, which stay for the next mount. Thread-safe; blocks on the local disk.
 class DiskReserve {
  public:
   static constexpr long kBytes = 1L << 20U;
+  static constexpr int kInodes = 16;  // a seal needs three, and one for each folder that it carries over
 
   // Makes it, if there is room. The folder must outlive it.
   explicit DiskReserve(int folder);
@@ -36,6 +37,7 @@ class DiskReserve {
 
  private:
   bool give_up();  // false: there was none
+  void unlink_all();
 
   const int folder_;
   std::mutex mutex_;

@@ -164,7 +164,7 @@ void Session::mount() {
   }
 }
 
-void Session::run(const std::function<void()>& ready) {
+bool Session::run(const std::function<void()>& ready) {
   Impl& impl = *impl_;
   fuse_session* const session = impl.session;
   const auto invalidate = [session](NodeId folder, const std::string& name) {
@@ -178,7 +178,11 @@ void Session::run(const std::function<void()>& ready) {
     impl.log.error("the requests for " + impl.options.mountpoint + " cannot be read: " + reason(error));
     umount2(impl.options.mountpoint.c_str(), MNT_FORCE);
   };
-  WorkerPool workers(session, impl.options.threads, cut_off, [&impl] { impl.signal(); });
+  std::atomic<bool> unmounted{false};
+  WorkerPool workers(session, impl.options.threads, cut_off, [&] {
+    unmounted = true;
+    impl.signal();
+  });
   impl.about_to_wait = [&workers] { workers.about_to_wait(); };
   impl.attributes_changed = [session](NodeId node) {
     fuse_lowlevel_notify_inval_inode(session, node, -1, 0);
@@ -194,11 +198,14 @@ void Session::run(const std::function<void()>& ready) {
     impl.wait_until_served();
     ready();
     impl.wait_for_the_end();
+    if (!unmounted && impl.branch != nullptr) impl.branch->settle();
   } catch (...) {
     end();
     throw;
   }
+  const bool nobody_left = unmounted;
   end();
+  return nobody_left;
 }
 
 void Session::stop() noexcept { impl_->signal(); }

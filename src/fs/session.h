@@ -38,8 +38,8 @@ class Session {
   void mount();
   // Serves until unmounted from outside or `stop()`. `ready` runs on the calling thread once requests are
   // being answered; what it throws ends the serving and is thrown on. Blocks; returns when all workers have
-  // ended, and nothing is mounted any more.
-  void run(const std::function<void()>& ready);
+  // ended, and nothing is mounted any more. True: it was unmounted, so nobody had anything open.
+  bool run(const std::function<void()>& ready);
   // Ends `run` soon. Async-signal-safe; may come at any time in the life of the object.
   void stop() noexcept;
 

@@ -68,16 +68,28 @@ SnapshotContent::SnapshotContent(repo::Repository& repository, NodeTable& nodes,
       stopping_(stopping),
       neighbourhood_(repository, nodes) {}
 
-// What no index names may be in a newer index. True: the index was read again, so it is worth another look.
-bool SnapshotContent::read_index_again() {
+// What no index names may be in a newer one, so that it is worth another look afterwards. It is not read
+// again soon after the last time.
+void SnapshotContent::catch_up_with_index() {
   {
-    std::lock_guard lock(index_mutex_);
-    const auto now = std::chrono::steady_clock::now();
-    if (index_read_again_ && now - *index_read_again_ < kIndexPause) return false;
-    index_read_again_ = now;
+    const std::lock_guard lock(index_mutex_);
+    const bool lately =
+        index_read_again_ && std::chrono::steady_clock::now() - *index_read_again_ < kIndexPause;
+    if (index_readers_ == 0 && lately) return;
+    ++index_readers_;
   }
-  repository_.refresh_index();
-  return true;
+  const auto end = [this] {
+    const std::lock_guard lock(index_mutex_);
+    --index_readers_;
+    index_read_again_ = std::chrono::steady_clock::now();
+  };
+  try {
+    repository_.refresh_index();  // whoever comes meanwhile waits for the same
+  } catch (...) {
+    end();
+    throw;
+  }
+  end();
 }
 
 repo::TreePtr SnapshotContent::tree(const repo::Id& id) {
@@ -86,7 +98,8 @@ repo::TreePtr SnapshotContent::tree(const repo::Id& id) {
   try {
     return repository_.tree(id);
   } catch (const Error& failure) {
-    if (failure.code() != Errc::NotFound || !read_index_again()) throw;
+    if (failure.code() != Errc::NotFound) throw;
+    catch_up_with_index();
   }
   return repository_.tree(id);
 }
@@ -193,7 +206,8 @@ std::shared_ptr<OpenFile> SnapshotContent::open_file(const NodeRef& ref) {
   try {
     file = std::make_shared<OpenFile>(reader());
   } catch (const Error& failure) {
-    if (failure.code() != Errc::Damaged || !read_index_again()) throw;
+    if (failure.code() != Errc::Damaged) throw;
+    catch_up_with_index();
     file = std::make_shared<OpenFile>(reader());
   }
   neighbourhood_.opened(ref.parent, located->tree, ref.place);

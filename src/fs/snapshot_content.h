@@ -46,7 +46,7 @@ class SnapshotContent {
   };
 
   repo::TreePtr tree(const repo::Id& id);
-  bool read_index_again();
+  void catch_up_with_index();
   std::optional<Located> locate(const NodeRef& ref);
   Entry entry_of(NodeId parent, const NodeRef& parent_ref, const repo::Node& node, std::size_t position,
                  bool may_fetch);
@@ -60,6 +60,7 @@ class SnapshotContent {
   const std::atomic<bool>& stopping_;
   Neighbourhood neighbourhood_;
   std::mutex index_mutex_;
+  unsigned index_readers_ = 0;
   std::optional<std::chrono::steady_clock::time_point> index_read_again_;
 };
 

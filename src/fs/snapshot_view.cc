@@ -32,6 +32,7 @@ void SnapshotView::load() {
     turn_.wait(lock, [this] { return !loading_; });
     if (stopping_) return;
     loading_ = true;
+    load_began_ = Clock::now();
     shown = shown_;
     before = dirs_;
     first = loads_ == 0;
@@ -104,7 +105,9 @@ SnapshotDirsPtr SnapshotView::dirs() {
   if (started_ && !stopping_ && now - last_load_ > 2 * options_.refresh) {
     const auto seen = loads_;
     turn_.notify_all();
-    turn_.wait_until(lock, now + kPatience, [&] { return loads_ != seen || stopping_; });
+    // One that has taken long already is not waited for once more by everybody who comes.
+    turn_.wait_until(lock, (loading_ ? load_began_ : now) + kPatience,
+                     [&] { return loads_ != seen || stopping_; });
   }
   return dirs_;
 }

@@ -37,7 +37,8 @@ class SnapshotView {
   // Ends the thread. `changed` is not running and is not called again; load() does nothing any more.
   void stop();
 
-  // The folders as known, never null. Blocks for two seconds at most, and only after a rest.
+  // The folders as known, never null. Blocks after a rest, until the list has been read, but for no
+  // longer than two seconds of that.
   SnapshotDirsPtr dirs();
 
  private:
@@ -58,7 +59,7 @@ class SnapshotView {
   bool loading_ = false;
   bool started_ = false, stopping_ = false;
   std::uint64_t loads_ = 0;  // finished, well or not
-  Clock::time_point last_load_{}, last_look_{};
+  Clock::time_point load_began_{}, last_load_{}, last_look_{};
   std::thread thread_;
 };
 

@@ -49,6 +49,11 @@ void TrayGate::seal() {
   changed_.notify_all();
 }
 
+bool TrayGate::sealed() const {
+  const std::lock_guard lock(mutex_);
+  return state_ == State::Sealed;
+}
+
 StagedNodePtr StagedNodes::make_top(UniqueFd folder, const struct stat& status) {
   auto node = std::make_shared<StagedNode>();
   node->key = {status.st_dev, status.st_ino};
@@ -60,8 +65,14 @@ StagedNodePtr StagedNodes::make_top(UniqueFd folder, const struct stat& status) 
 StagedNodePtr StagedNodes::remember(const StagedNodePtr& parent, std::string_view name,
                                     const struct stat& status) {
   const FileKey key{status.st_dev, status.st_ino};
+  SharedFd last;  // closed after the lock is given back
   const std::lock_guard lock(mutex_);
   StagedNodePtr& node = by_key_[key];
+  // The kernel may still know a file of a drop that is gone, whose inode number has been given to this one.
+  if (node && node->gate_ != parent->gate_ && node->gate_->sealed()) {
+    last = let_go(*node);
+    node = nullptr;
+  }
   if (!node) {
     node = std::make_shared<StagedNode>();
     node->id = kBranchBit | ++last_id_;
@@ -192,10 +203,14 @@ void StagedNodes::removed(const FileKey& key) {
   const std::lock_guard lock(mutex_);
   const auto found = by_key_.find(key);
   if (found == by_key_.end()) return;
-  StagedNode& node = *found->second;
-  node.removed_ = true;
-  if (node.handles_ == 0) last = std::move(node.fd_);
+  last = let_go(*found->second);
   by_key_.erase(found);  // its inode number may be given to another file
+}
+
+// With mutex_ held. It is out of by_key_ from now on; its descriptor is to be closed without the lock.
+SharedFd StagedNodes::let_go(StagedNode& node) {
+  node.removed_ = true;
+  return node.handles_ == 0 ? std::move(node.fd_) : nullptr;
 }
 
 OpenMode StagedNodes::opened(const StagedNodePtr& node, OpenMode wished) {

@@ -29,10 +29,11 @@ class TrayGate {
   void hold();
   void reopen();
   void seal();
+  bool sealed() const;
 
  private:
   enum class State { Open, Held, Sealed };
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable changed_;
   State state_ = State::Open;
   std::uint64_t inside_ = 0;
@@ -132,6 +133,7 @@ class StagedNodes {
 
  private:
   void keep_fd(const StagedNodePtr& node, SharedFd fd);
+  static SharedFd let_go(StagedNode& node);
 
   const std::size_t fd_budget_;
   mutable std::mutex mutex_;

@@ -105,7 +105,7 @@ StagedNodePtr Staging::make_top(const Tray& tray) {
   struct stat status {};
   UniqueFd folder(::dup(tray.files()));
   if (!folder || ::fstat(folder.get(), &status) != 0)
-    throw system_error("cannot open the staging area", errno);
+    throw system_error("cannot open the state folder", errno);
   return StagedNodes::make_top(std::move(folder), status);
 }
 
@@ -119,7 +119,7 @@ Entry Staging::root() {
   }
   const SharedFd fd = nodes_.fd(top);
   if (!fd || ::fstat(fd->get(), &entry.attributes) != 0)
-    throw system_error("cannot read the staging area", errno);
+    throw system_error("cannot read the state folder", errno);
   entry.attribute_timeout = kShortly;
   return entry;
 }
@@ -176,7 +176,7 @@ bool Staging::empty() const {
     }
   }
   for (const UniqueFd& files : folders) {
-    if (!files) throw system_error("cannot read the staging area", errno);
+    if (!files) throw system_error("cannot read the state folder", errno);
     if (!holds_nothing(files.get())) return false;
   }
   return true;

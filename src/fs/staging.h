@@ -67,6 +67,7 @@ class Staging final : public Branch {
   const ::fuse_lowlevel_ops& operations() const override;
   void start(Invalidate invalidate) override;
   void stop() override;
+  void settle() override { await_closing(); }
 
   // To be called before the first request.
   void connect(CommitService& commits) { commits_ = &commits; }

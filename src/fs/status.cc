@@ -51,7 +51,7 @@ std::string repository_text(const std::string& source, repo::Repository& reposit
   return text;
 }
 
-std::string cache_text(repo::Repository& repository, const Vfs& vfs) {
+std::string cache_text(const StatusSource& source, repo::Repository& repository, const Vfs& vfs) {
   const repo::BlobReaderStats stats = repository.blobs().stats();
   std::string text =
       line("memory cache", human_bytes(stats.cached_bytes) + " of " + human_bytes(stats.budget_bytes) + ", " +
@@ -59,6 +59,10 @@ std::string cache_text(repo::Repository& repository, const Vfs& vfs) {
   text += line("blobs", std::to_string(stats.hits) + " from memory, " + std::to_string(stats.misses) +
                             " fetched: " + human_bytes(stats.fetched_bytes) + " in " +
                             std::to_string(stats.requests) + " requests");
+  const std::optional<std::uint64_t> on_disk = repository.local_cache_bytes();
+  text += line("local cache", on_disk ? human_bytes(*on_disk) + " of " + human_bytes(source.cache_bytes) +
+                                            " in " + source.cache_dir
+                                      : "none");
   text += line("nodes known to the kernel", std::to_string(vfs.known_nodes()));
   return text;
 }
@@ -111,10 +115,10 @@ std::string drop_text(const DropStatus& drop) {
   return text;
 }
 
-std::string status_text(const std::string& source, repo::Repository& repository, const Vfs& vfs,
+std::string status_text(const StatusSource& source, repo::Repository& repository, const Vfs& vfs,
                         const Log& log, const StagingFacts* staging) {
-  std::string text = repository_text(source, repository);
-  text += "\n" + cache_text(repository, vfs);
+  std::string text = repository_text(source.repository, repository);
+  text += "\n" + cache_text(source, repository, vfs);
   const std::string problem = log.last_problem();
   if (!problem.empty()) text += "\n" + line("last problem", problem);
   if (staging != nullptr) text += "\n" + staging_text(*staging);

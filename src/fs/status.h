@@ -23,9 +23,16 @@ struct StagingFacts {
   std::vector<std::string> problems;  // left alone in the state folder
 };
 
+// What the user named.
+struct StatusSource {
+  std::string repository;
+  std::string cache_dir;
+  std::uint64_t cache_bytes = 0;  // the local cache's ceiling
+};
+
 // The text of `.status`: one fact a line, "key: value", groups set apart by an empty line, for people and for
 // grep. Does no I/O on the network. Thread-safe.
-std::string status_text(const std::string& source, repo::Repository& repository, const Vfs& vfs,
+std::string status_text(const StatusSource& source, repo::Repository& repository, const Vfs& vfs,
                         const Log& log, const StagingFacts* staging);
 
 // The lines of one drop.

@@ -20,8 +20,10 @@ namespace restic::fs {
 namespace {
 
 constexpr std::size_t kDigits = 8;
-constexpr const char* kNoBoot = "unknown";            // as boot_id() has it: nothing can be concluded from it
-constexpr const char* kSyncFailed = "failed";         // in place of a boot id, and equal to none
+constexpr const char* kNoBoot = "unknown";     // as boot_id() has it: nothing can be concluded from it
+constexpr const char* kSyncFailed = "failed";  // in place of a boot id, and equal to none
+constexpr const char* kLeftOut = "left-out";
+constexpr const char* kSuspect = "suspect";
 constexpr std::size_t kMaxTrayFile = 4096;            // bytes
 constexpr std::size_t kMaxSnapshotFile = 16U << 20U;  // bytes; a snapshot file is a few hundred
 
@@ -31,6 +33,8 @@ const char* name_of(Tray::State state) {
       return "open";
     case Tray::State::Sealed:
       return "sealed";
+    case Tray::State::Partial:
+      return "partial";
     case Tray::State::Done:
       break;
   }
@@ -137,7 +141,8 @@ std::unique_ptr<Tray> Tray::open(int trays, const std::string& folder, const rep
     const State state = is_open ? State::Open : State::Sealed;
     auto tray = std::unique_ptr<Tray>(new Tray(trays, name->number, state, std::move(fd), std::move(files)));
     tray->unsynced_in_ = name->boot;
-    tray->may_be_incomplete_ = !name->boot.empty() && (name->boot == kNoBoot || name->boot != boot_id());
+    tray->found_unsynced_ = !name->boot.empty() && (name->boot == kNoBoot || name->boot != boot_id());
+    tray->suspect_ = read_file(tray->folder_.get(), kSuspect, kMaxTrayFile).has_value();
     return tray;
   } catch (const Error& error) {
     throw Error(Errc::Damaged, error.what());
@@ -160,6 +165,14 @@ void Tray::change_state(State state, const std::string& unsynced_in) {
   state_ = state;
   unsynced_in_ = unsynced_in;
   sync_folder(trays_);
+}
+
+void Tray::suspect() noexcept {
+  suspect_ = true;
+  try {
+    replace_file(folder_.get(), kSuspect, {});
+  } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): this mount knows it all the same
+  }
 }
 
 void Tray::seal() { change_state(State::Sealed, boot_id()); }
@@ -190,7 +203,15 @@ std::optional<Bytes> Tray::kept_snapshot() const {
   return read_file(folder_.get(), "snapshot", kMaxSnapshotFile);
 }
 
-void Tray::finish() { change_state(State::Done, ""); }
+void Tray::expect_whole(bool whole) {
+  if (!whole) return replace_file(folder_.get(), kLeftOut, {});
+  remove_file(folder_.get(), kLeftOut);
+}
+
+void Tray::finish() {
+  const bool whole = !read_file(folder_.get(), kLeftOut, kMaxTrayFile);
+  change_state(whole ? State::Done : State::Partial, "");
+}
 
 void Tray::remove() {
   remove_tree(trays_, folder());

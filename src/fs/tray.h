@@ -18,6 +18,8 @@ namespace restic::fs {
 //   tray             what this is: the version of this layout and the repository's id
 //   files/           what was copied into `new/`
 //   snapshot         once known: the snapshot file, byte for byte as it is to stand in the repository
+//   suspect          when the machine went down while it was open
+//   left-out         when that does not hold everything that is here as it was copied
 //
 // The state is the folder's name, so that every step is one rename and recovery is a directory listing:
 //
@@ -39,6 +41,7 @@ namespace restic::fs {
 //     | the snapshot file was written to the repository and read back
 //     | finish(): renamed and synced
 //   NNNNNNNN.done    nothing here is needed any more; removed in any order, and when found
+//   NNNNNNNN.partial instead, where the snapshot lacks something: left to the user
 //
 // A rename counts once trays/ is synced; each step syncs it before the next begins. A power cut therefore
 // finds the state before or after a step, never a mixture. All methods block on the local disk, throw
@@ -46,7 +49,7 @@ namespace restic::fs {
 // sync_files() while the snapshot is read or kept.
 class Tray {
  public:
-  enum class State { Open, Sealed, Done };
+  enum class State { Open, Sealed, Done, Partial };
 
   // Makes tray `number`, open and empty, in `trays` (a folder; it must outlive the tray). `like` is the
   // files/ folder whose owner, mode and ACL the new one gets; -1: ours.
@@ -73,14 +76,20 @@ class Tray {
   // next mount.
   void sync_files();
   // Whether sync_files() is not needed.
-  bool on_disk() const { return unsynced_in_.empty() || may_be_incomplete_; }
+  bool on_disk() const { return unsynced_in_.empty() || found_unsynced_; }
   // It was found after the machine went down, or the disk failed, with files of it not on the disk.
-  bool may_be_incomplete() const { return may_be_incomplete_; }
+  bool may_be_incomplete() const { return found_unsynced_ || suspect_; }
+  // So it was: for one that is open, whose name does not tell.
+  void suspect() noexcept;
+  // Whether the snapshot is going to hold all that is here; to be said before it is kept, and may be taken
+  // back later.
+  void expect_whole(bool whole);
   void keep_snapshot(ByteView stored);
   // What keep_snapshot() kept last.
   std::optional<Bytes> kept_snapshot() const;
+  // Done, or Partial when the snapshot is not whole.
   void finish();
-  // Deletes everything. Only after finish().
+  // Deletes everything. Only when Done.
   void remove();
 
  private:
@@ -92,8 +101,9 @@ class Tray {
   int trays_;
   std::uint64_t number_;
   State state_;
-  std::string unsynced_in_;  // boot id, or what stands for it; empty: the name has none
-  bool may_be_incomplete_ = false;
+  std::string unsynced_in_;      // boot id, or what stands for it; empty: the name has none
+  bool found_unsynced_ = false;  // as its name says, and too late for a sync
+  bool suspect_ = false;
   std::optional<Error> sync_failure_;
   UniqueFd folder_;
   UniqueFd files_;

@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <filesystem>
 #include <sstream>
+#include <thread>
 #include <utility>
 
 #include "base/error.h"
@@ -23,6 +24,11 @@ namespace {
 constexpr std::size_t kMaxNames = 100'000;      // in one folder of the layout
 constexpr unsigned kMaxSlots = 1000;            // mounts of one repository in one state folder
 constexpr std::size_t kMaxLockNames = 1 << 20;  // bytes of a list of lock names
+constexpr const char* kBoot = "boot";
+constexpr std::size_t kMaxBoot = 4096;  // bytes
+// For a slot that seems to be held.
+constexpr int kMostTries = 5;
+constexpr std::chrono::milliseconds kBetweenTries{40};
 
 // File systems whose flock, rename or sync do not promise what a tray needs, or whose server may vanish.
 constexpr std::array<long, 12> kNotLocal = {
@@ -36,13 +42,12 @@ void check_folder(const std::string& path, int fd) {
   if (::fstatfs(fd, &system) != 0) throw system_error("cannot read the file system of " + path, errno);
   const auto type = static_cast<long>(system.f_type);
   if (std::find(kNotLocal.begin(), kNotLocal.end(), type) != kNotLocal.end()) {
-    throw Error(Errc::Usage,
-                "the state folder " + path + " is not on a local file system: see -o state-dir=");
+    throw Error(Errc::Usage, path + " is not on a local file system");
   }
   struct stat status {};
   if (::fstat(fd, &status) != 0) throw system_error("cannot read " + path, errno);
   if (status.st_uid != ::geteuid()) {
-    throw Error(Errc::Usage, "the state folder " + path + " belongs to another user");
+    throw Error(Errc::Usage, path + " belongs to another user");
   }
   if ((status.st_mode & 077U) != 0 && ::fchmod(fd, 0700) != 0) {
     throw system_error("cannot close " + path + " to other users", errno);
@@ -53,7 +58,7 @@ UniqueFd make_and_open(int parent, const std::string& name) {
   if (::mkdirat(parent, name.c_str(), 0700) == 0) {
     sync_folder(parent);
   } else if (errno != EEXIST) {
-    throw system_error("cannot make the folder " + name + " of the staging area", errno);
+    throw system_error("cannot make the folder " + name + " of the state folder", errno);
   }
   return open_folder(parent, name);
 }
@@ -78,10 +83,28 @@ void write_lock_names(int slot, const std::string& file, const std::vector<repo:
 // Null: a living mount holds it.
 UniqueFd lock_slot(int slot) {
   UniqueFd lock(::openat(slot, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (!lock) throw system_error("cannot open the lock of the staging area", errno);
+  if (!lock) throw system_error("cannot open the lock of the state folder", errno);
   if (::flock(lock.get(), LOCK_EX | LOCK_NB) == 0) return lock;
-  if (errno != EWOULDBLOCK) throw system_error("cannot lock the staging area", errno);
+  if (errno != EWOULDBLOCK) throw system_error("cannot lock the state folder", errno);
   return {};
+}
+
+// The run of the machine that a mount was in which used the slot last; the present one if that is not known.
+std::string boot_of(int slot) {
+  const std::optional<Bytes> boot = read_file(slot, kBoot, kMaxBoot);
+  return boot ? std::string(as_text(*boot)) : boot_id();
+}
+
+void note_boot(int slot, Log& log) {
+  try {
+    if (const std::optional<Bytes> known = read_file(slot, kBoot, kMaxBoot);
+        known && as_text(*known) == boot_id()) {
+      return;
+    }
+    replace_file(slot, kBoot, as_bytes(boot_id()));
+  } catch (const Error& error) {
+    log.warning(std::string("a power cut in this run of the machine will go unnoticed: ") + error.what());
+  }
 }
 
 bool is_slot(const std::string& name) { return name.starts_with("slot-"); }
@@ -119,8 +142,13 @@ bool TrayStore::try_take(const std::string& name) {
 }
 
 void TrayStore::take_slots() {
-  for (const std::string& name : list_folder(folder_.get(), kMaxNames)) {
-    if (is_slot(name)) try_take(name);
+  bool any_held = false;
+  for (int tries = 0; slots_.empty() && (tries == 0 || (any_held && tries < kMostTries)); ++tries) {
+    // The mount of another repository may hold it for the moment of a look.
+    if (tries > 0) std::this_thread::sleep_for(kBetweenTries);
+    for (const std::string& name : list_folder(folder_.get(), kMaxNames)) {
+      if (is_slot(name) && !try_take(name)) any_held = true;
+    }
   }
   for (unsigned number = 0; slots_.empty() && number < kMaxSlots; ++number) {
     try_take("slot-" + std::to_string(number));
@@ -130,10 +158,16 @@ void TrayStore::take_slots() {
 
 void TrayStore::read_slot(Slot& slot, bool own) {
   std::vector<std::unique_ptr<Tray>> open;
+  const std::string boot = boot_of(slot.folder.get());
   for (const std::string& folder : list_folder(slot.trays.get(), kMaxNames)) {
     const std::string place = repository_.hex() + "/" + slot.name + "/trays/" + folder;
     const std::optional<TrayName> name = parse_tray_name(folder);
     if (name) last_number_ = std::max(last_number_, name->number);
+    if (name && name->state == "partial") {
+      problems_.push_back("left alone: the drop in " + place +
+                          ", which its snapshot does not hold all of; take what you need and remove it");
+      continue;
+    }
     if (name && (name->state == "fresh" || name->state == "done")) {
       try {
         Tray::remove_left_over(slot.trays.get(), folder);
@@ -144,6 +178,7 @@ void TrayStore::read_slot(Slot& slot, bool own) {
     }
     try {
       auto tray = Tray::open(slot.trays.get(), folder, repository_);
+      if (tray->state() == Tray::State::Open && boot != boot_id() && !tray->empty()) tray->suspect();
       if (tray->may_be_incomplete()) {
         problems_.push_back("the machine went down, or its disk failed, before the drop in " + place +
                             " was on the disk: files of its snapshot may be incomplete");
@@ -153,6 +188,7 @@ void TrayStore::read_slot(Slot& slot, bool own) {
       problems_.push_back("left alone: the drop in " + place + ": " + error.what());
     }
   }
+  note_boot(slot.folder.get(), log_);
   // The names are sorted: the last open tray is the newest; a later one exists only when sealing had begun.
   if (own && !open.empty()) {
     open_ = std::move(open.back());

@@ -20,7 +20,8 @@ namespace restic::fs {
 //   STATE-DIR/<repository id>/slot-<n>/lock         flock'ed while a mount lives
 //                                      locks        names of our lock files that may be in the repository
 //                                      left-over    the same of mounts that died, until they are removed
-//                                      reserve      see fs/disk_reserve.h
+//                                      reserve*     see fs/disk_reserve.h
+//                                      boot         the run of the machine that the last mount was in
 //                                      trays/       see fs/tray.h
 //
 // A mount takes the first slot that nobody holds, so two mounts never share one. It then also adopts every

@@ -24,6 +24,8 @@ constexpr auto kWatch = 50us;
 // After so many answers of one kind in a row that were followed by nothing for longer, a worker looks for the
 // next request only now and then.
 constexpr unsigned kInVain = 8, kNowAndThen = 32;
+// After so long without a request taken it is not only that the workers have much to do.
+constexpr auto kStuck = 100ms;
 
 // A request as it comes from the device; freed also when the thread is cancelled while it waits for one.
 struct RequestBuffer {
@@ -90,7 +92,7 @@ WorkerPool::~WorkerPool() { end(); }
 
 void WorkerPool::start() {
   running_ = threads_;
-  workers_.reserve(threads_);
+  workers_.reserve(std::size_t{kGrowth} * threads_);
   for (unsigned worker = 0; worker < threads_; ++worker) {
     workers_.push_back(quiet_thread([this] { serve(); }));
   }
@@ -182,10 +184,25 @@ void WorkerPool::keep_listening() {
     if (keeper_rests_ && !may_rest()) keeper_rests_ = false;
     seen = taken_;
     if (keeper_rests_) {
-      work_.wait(lock, [this] { return ending_ || !keeper_rests_; });
+      const auto wanted = [this] { return ending_ || !keeper_rests_; };
+      if (listening_ || workers_.size() == std::size_t{kGrowth} * threads_) {
+        work_.wait(lock, wanted);
+      } else if (!work_.wait_for(lock, kStuck, wanted) && !listening_ && asleep_ == 0 && more_waiting()) {
+        add_worker();
+      }
     } else {
       work_.wait_for(lock, tick_, [this] { return ending_; });
     }
+  }
+}
+
+// With mutex_ held, by the keeper. Without a thread it stays as it is, and is tried again.
+void WorkerPool::add_worker() noexcept {
+  ++running_;
+  try {
+    workers_.push_back(quiet_thread([this] { serve(); }));
+  } catch (const std::exception&) {
+    --running_;
   }
 }
 
@@ -200,10 +217,10 @@ void WorkerPool::stop_waiting() {
 void WorkerPool::end() {
   fuse_session_exit(session_);
   stop_waiting();
+  if (keeper_.joinable()) keeper_.join();  // so that there are no more workers
   for (auto& worker : workers_) pthread_cancel(worker.native_handle());
   for (auto& worker : workers_) worker.join();
   workers_.clear();
-  if (keeper_.joinable()) keeper_.join();
 }
 
 }  // namespace restic::fs

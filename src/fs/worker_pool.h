@@ -24,11 +24,14 @@ namespace restic::fs {
 //  - at once, when more is waiting than the request that was taken, unless that is answered in no time, or
 //    when about_to_wait() is called;
 //  - within a millisecond, whatever else keeps the workers from listening.
+// When all of them wait, and for long, as for a storage that hangs, more are started: what does not need it,
+// and word of those who do not want to wait any more, must come through.
 //
 // Used by one thread, but for about_to_wait().
 class WorkerPool {
  public:
   static constexpr std::size_t kKinds = 64;  // FUSE knows some fifty requests
+  static constexpr unsigned kGrowth = 5;     // times as many workers there may be
 
   // `failed` is called, with an errno, when the device cannot be read any more though the mount is there;
   // then all workers end. `all_ended` is called by the last worker that ends by itself, also when the mount
@@ -56,6 +59,7 @@ class WorkerPool {
   bool more_waiting() const;
   void took_request();
   void keep_listening();
+  void add_worker() noexcept;
   void stop_waiting();
 
   fuse_session* const session_;
@@ -65,7 +69,7 @@ class WorkerPool {
   const std::function<void()> all_ended_;
   const std::chrono::microseconds tick_;
   std::atomic<unsigned> running_{0};
-  std::vector<std::thread> workers_;
+  std::vector<std::thread> workers_;  // the keeper's, while there is one
   std::thread keeper_;
 
   std::atomic<bool> listening_{false};   // some worker is, or is about to

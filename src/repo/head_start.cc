@@ -127,9 +127,9 @@ class HeadStart::State : public std::enable_shared_from_this<HeadStart::State> {
     std::uint64_t bytes = 0;
     for (std::size_t i = 0; i < std::min(kMostFiles, files.size()); ++i) {
       if (!transport::is_storage_name(files[i].name)) continue;
+      if (files[i].size > kMostBytes - bytes) return;
       bytes += files[i].size;
-      if (bytes > kMostBytes) return;
-      load_early({type, files[i].name}, kMostBytes, Urgency::Ahead);
+      load_early({type, files[i].name}, files[i].size, Urgency::Ahead);
     }
   }
 

@@ -41,7 +41,7 @@ std::vector<IndexFetch::Outcome> IndexFetch::run(const Progress& progress, const
       const std::size_t number = waiting_.back();
       waiting_.pop_back();
       ++in_flight_;
-      bytes_in_flight_ += files_[number].outcome.file.size;
+      bytes_in_flight_ += listed_size(number);
       ++files_[number].attempts;
       lock.unlock();
       start(number);
@@ -65,12 +65,17 @@ std::vector<IndexFetch::Outcome> IndexFetch::run(const Progress& progress, const
 
 bool IndexFetch::may_start() const {
   if (waiting_.empty() || in_flight_ >= backend_.parallelism()) return false;
-  return in_flight_ == 0 || bytes_in_flight_ + files_[waiting_.back()].outcome.file.size <= kMostWaitingBytes;
+  return in_flight_ == 0 || bytes_in_flight_ + listed_size(waiting_.back()) <= kMostWaitingBytes;
+}
+
+// No more is loaded of it: a file that is longer than the list says is not what its name says either.
+std::uint64_t IndexFetch::listed_size(std::size_t number) const {
+  return std::min<std::uint64_t>(files_[number].outcome.file.size, kMaxSealedFile);
 }
 
 void IndexFetch::start(std::size_t number) {
   // The name in files_ does not change, so no lock is needed to read it.
-  backend_.load(index_file(files_[number].outcome.file.name), kMaxSealedFile, transport::Urgency::Demand,
+  backend_.load(index_file(files_[number].outcome.file.name), listed_size(number), transport::Urgency::Demand,
                 [this, gate = gate_, number](Result<Bytes> stored) {
                   const GatePass pass(gate);
                   if (pass) arrived(number, std::move(stored));
@@ -109,7 +114,7 @@ void IndexFetch::finish(std::size_t number, Result<IndexSegmentPtr> result) {
   const std::lock_guard lock(mutex_);
   File& file = files_[number];
   --in_flight_;
-  bytes_in_flight_ -= file.outcome.file.size;
+  bytes_in_flight_ -= listed_size(number);
   if (result.ok()) {
     file.outcome.segment = result.take();
     ++done_;

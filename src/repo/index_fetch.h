@@ -60,6 +60,7 @@ class IndexFetch {
   };
 
   bool may_start() const;
+  std::uint64_t listed_size(std::size_t number) const;
   void start(std::size_t number);
   void arrived(std::size_t number, Result<Bytes> stored);
   void decode(std::size_t number, Bytes stored);

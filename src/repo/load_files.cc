@@ -60,7 +60,8 @@ class Loading : public std::enable_shared_from_this<Loading> {
   }
 
   void start(std::size_t position) {
-    backend_.load({type_, files_[position].name}, limit_, transport::Urgency::Demand,
+    const std::uint64_t most = std::min(limit_, files_[position].size);
+    backend_.load({type_, files_[position].name}, most, transport::Urgency::Demand,
                   [self = shared_from_this(), position](Result<Bytes> content) {
                     const GatePass pass(self->gate_);
                     if (!pass) return;

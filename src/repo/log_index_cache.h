@@ -24,6 +24,7 @@ class LogIndexCache final : public IndexCache {
 
   std::vector<IndexSegmentPtr> load() override;
   void store(std::vector<IndexSegmentPtr> added, std::vector<Id> files) override;
+  std::uint64_t file_bytes() const { return log_->stats().bytes; }
 
  private:
   void write_on();

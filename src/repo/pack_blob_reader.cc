@@ -322,8 +322,11 @@ void PackBlobReader::divert(const FlightPtr& flight, const BlobPlace& place, con
   {
     std::lock_guard lock(mutex_);
     wanted = flight->demanded && !stopping_;
+    // Whoever wants it from now on starts a flight that looks further.
+    if (!wanted && !stopping_) flights_.erase(flight->key);
   }
-  if (!wanted || flight->relocated) return finish(flight, *flight->first_error);
+  if (!wanted) return flight->slot->complete(*flight->first_error);
+  if (flight->relocated) return finish(flight, *flight->first_error);
   flight->relocated = true;
   refresher_->ask(place.pack, [this, flight] { relocate(flight); });
 }

@@ -43,8 +43,9 @@ Bytes wait_for_config(transport::Answer<Bytes> config, const transport::Backend&
     return config.wait();
   } catch (const Error& error) {
     if (error.code() != Errc::NotFound) throw;
-    throw Error(Errc::NotFound,
-                "no restic repository at " + backend.describe() + ": config is missing; -o init makes one");
+    throw Error(
+        Errc::NotFound,
+        "no restic repository is there: config is missing; look at the path, or make one with -o init");
   }
 }
 

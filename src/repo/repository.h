@@ -57,6 +57,9 @@ class Repository {
   virtual CpuPool& pool() = 0;
   virtual Log& log() = 0;
 
+  // What the files of the local cache take; nothing: there is no local cache.
+  virtual std::optional<std::uint64_t> local_cache_bytes() const { return std::nullopt; }
+
   virtual std::shared_ptr<const Index> index() const = 0;
   // Loads index files not seen yet; when a known one has vanished, starts from scratch. Concurrent calls are
   // merged into one. Blocks on the network; Cancelled once reading is stopped.

@@ -61,6 +61,11 @@ StoredRepository::~StoredRepository() {
   stop_reading();
 }
 
+std::optional<std::uint64_t> StoredRepository::local_cache_bytes() const {
+  if (!local_cache_.usable()) return std::nullopt;
+  return index_cache_.file_bytes() + tree_log_.file_bytes() + snapshot_log_->stats().bytes;
+}
+
 void StoredRepository::stop_reading() {
   blobs_->stop();  // trees come from blobs; first, or else a refresh that ends now passes for the last word
   stop_reading_.request_stop();

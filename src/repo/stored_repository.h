@@ -43,6 +43,7 @@ class StoredRepository final : public Repository {
   CpuPool& pool() override { return pool_; }
   Log& log() override { return log_; }
 
+  std::optional<std::uint64_t> local_cache_bytes() const override;
   std::shared_ptr<const Index> index() const override;
   void refresh_index() override { refresh_index(stop_reading_.get_token()); }
   void refresh_index_to_write() override { refresh_index(stop_.get_token()); }

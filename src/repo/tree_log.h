@@ -33,6 +33,7 @@ class TreeLog {
   bool contains(const Id& tree) const { return log_->contains(tree); }
   std::optional<Bytes> get(const Id& tree) { return log_->get(tree); }
   void put(const Id& tree, BlobPtr blob);
+  std::uint64_t file_bytes() const { return log_->stats().bytes; }
 
  private:
   void write_on();

@@ -213,7 +213,7 @@ void H2Session::submit(HttpRequest request, HttpDone done, Clock::time_point now
   const std::int32_t id = nghttp2_submit_request(impl_->session, nullptr, headers.data(), headers.size(),
                                                  has_body ? &provider : nullptr, nullptr);
   if (id < 0) {
-    impl_->going_away = true;
+    impl_->break_with(nghttp2_strerror(id));  // what refuses one refuses all that come after it
     return done(refused);
   }
   const auto [added, fresh] = impl_->streams.emplace(id, H2Stream(std::move(request), std::move(done), now));

@@ -35,6 +35,20 @@ void throw_if(const std::optional<Error>& problem) {
   if (problem) throw Error(*problem);
 }
 
+// Whether a folder is there. One that cannot be looked at, or is a link to a disk that is not mounted, is not
+// taken for one that is missing.
+bool is_there(const std::string& folder) {
+  struct stat status {};
+  if (::lstat(folder.c_str(), &status) != 0) {
+    if (errno == ENOENT) return false;
+    throw system_error(errno, "list " + folder);
+  }
+  if (::stat(folder.c_str(), &status) == 0) return true;
+  const Error error = system_error(errno, "list " + folder);
+  if (error.code() != Errc::NotFound) throw Error(error);
+  throw Error(Errc::Unavailable, std::string(error.what()) + ": it is a link to what is not there");
+}
+
 std::string two_digits(unsigned number) {
   std::array<char, 3> digits{};
   std::snprintf(digits.data(), digits.size(), "%02x", number);
@@ -113,7 +127,7 @@ void LocalBackend::list(FileType type, ListDone done) {
   run<std::vector<FileInfo>>(Urgency::Demand, std::move(done), [this, type] {
     if (type == FileType::Config) throw Error(Errc::Usage, "config is a file, not a folder");
     const std::string folder = root_ + "/" + folder_of(type);
-    if (!file_exists(folder)) {
+    if (!is_there(folder)) {
       check_present(folder);
       return std::vector<FileInfo>();
     }

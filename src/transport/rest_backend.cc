@@ -117,6 +117,7 @@ void RestBackend::get(HttpRequest request, const FileName& file, LoadDone done) 
                     if (arriving) arriving({}, 0);  // before the bytes go
                     return response.status == kNotFound ? confirm_missing(file, done) : done(*problem);
                   }
+                  if (file.type == FileType::Config) seen_config_ = true;
                   done(std::move(response.body));
                 });
 }
@@ -170,8 +171,8 @@ void RestBackend::list(FileType type, ListDone done) {
   }
   HttpRequest wanted = request("GET", path_of(type), limits_.list);
   wanted.body_limit = limits_.list_body;
-  channel_.send(std::move(wanted), [type, done = std::move(done)](Result<HttpResponse> result) {
-    const auto files = [&]() -> Result<std::vector<FileInfo>> {
+  channel_.send(std::move(wanted), [this, type, done = std::move(done)](Result<HttpResponse> result) {
+    const auto read = [&]() -> Result<std::vector<FileInfo>> {
       try {
         HttpResponse response = result.take();
         // rclone answers an empty list for a folder that is not there, and 404 for every error.
@@ -186,8 +187,25 @@ void RestBackend::list(FileType type, ListDone done) {
         return Error(Errc::Io, std::string("cannot list ") + folder_of(type) + ": " + failure.what());
       }
     };
-    done(files());
+    Result<std::vector<FileInfo>> files = read();
+    if (files.ok() && files.value().empty() && seen_config_) return confirm_empty(type, done);
+    done(std::move(files));
   });
+}
+
+void RestBackend::confirm_empty(FileType type, const ListDone& done) {
+  channel_.send(config_request(), [type, done](const Result<HttpResponse>& result) {
+    if (!result.ok()) return done(result.error());
+    if (is_success(result.value().status)) return done(std::vector<FileInfo>());
+    done(Error(Errc::Unavailable, std::string("cannot list ") + folder_of(type) +
+                                      ": the repository is not there any more, its config is missing"));
+  });
+}
+
+HttpRequest RestBackend::config_request() const {
+  HttpRequest made = request("GET", path_of(FileName{FileType::Config, ""}), limits_.read);
+  made.body_limit = limits_.list_body;
+  return made;
 }
 
 void RestBackend::save(const FileName& file, SharedContent content, StatusDone done) {
@@ -259,8 +277,7 @@ void RestBackend::confirm_missing(const FileName& file, std::function<void(Error
   if (file.type != FileType::Config && file.type != FileType::Pack)
     return confirm_by_list(file, std::move(done));
   const bool is_config = file.type == FileType::Config;
-  HttpRequest witness = is_config ? request("GET", path_of(FileType::Key), limits_.list)
-                                  : request("GET", path_of(FileName{FileType::Config, ""}), limits_.read);
+  HttpRequest witness = is_config ? request("GET", path_of(FileType::Key), limits_.list) : config_request();
   witness.body_limit = limits_.list_body;
   channel_.send(std::move(witness), [this, file, done = std::move(done)](const Result<HttpResponse>& result) {
     if (!result.ok()) return done(result.error());

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -32,6 +33,8 @@ struct RestLimits {
 //   fresh list of its folder without it; for the config a good list of the keys, and for a pack (data/ is
 //   never listed on a read path, it may hold a million files) a good GET of the config, followed by a second
 //   404 of the file itself. Whatever else comes back makes it Unavailable.
+// - A folder that is not there has an empty list. Once the config was seen, an empty list is only believed
+//   when a GET of the config finds it still there.
 // - A 2xx body can end early: its bytes are counted against the range that was asked for and the announced
 // length.
 // - A POST overwrites silently: a config is looked for first, and only written when it is NotFound.
@@ -67,12 +70,15 @@ class RestBackend : public Backend {
                      StatusDone done);
   void confirm_missing(const FileName& file, std::function<void(Error)> done);
   void confirm_by_list(const FileName& file, std::function<void(Error)> done);
+  void confirm_empty(FileType type, const ListDone& done);
+  HttpRequest config_request() const;
   void ask_again(const FileName& file, std::function<void(Error)> done);
   // Completes a call that makes no sense with the reason, on the channel's thread as every other.
   void refuse(const Error& reason, std::function<void(Error)> done);
 
   HttpChannel& channel_;
   const RestLimits limits_;
+  std::atomic<bool> seen_config_{false};
   FirstLook first_look_;
 };
 

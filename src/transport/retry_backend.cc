@@ -52,6 +52,8 @@ void RetryBackend::attempt(std::shared_ptr<Call<T>> call) {
   call->start([this, call](Result<T> result) {
     if (result.ok() || !worth_another(*call, result.error())) return call->done(std::move(result));
     const Error error = result.error();
+    if (call->failures == 1 && error.code() != Errc::Timeout)
+      call->give_up_at = timer_->now() + policy_.total;
     const auto wait = wait_before(call->failures);
     if (timer_->now() + wait >= call->give_up_at) return call->done(error);
     if (call->failures == 1) log_.warning(std::string(error.what()) + "; trying again");

@@ -19,8 +19,11 @@ struct RetryPolicy {
   std::chrono::milliseconds first_wait{
       200};  // doubled by every failure, each time between half and all of it
   std::chrono::milliseconds longest_wait{8000};
-  std::chrono::milliseconds total{60000};  // from a call's start; no attempt begins later
-  unsigned damaged_attempts = 2;           // a body that came short or too long may be a passing fault
+  // No attempt begins later than that after the first failure, or, when that was a Timeout, after the call's
+  // start: a long transfer that breaks off is begun again, and who never answers is not asked for twice as
+  // long.
+  std::chrono::milliseconds total{60000};
+  unsigned damaged_attempts = 2;  // a body that came short or too long may be a passing fault
 };
 
 // Repeats the calls of another backend that failed for a reason that may pass: Unavailable and Timeout until

@@ -34,7 +34,7 @@ class BadInput(MountTest):
     def test_wrong_password(self):
         self.password_file.write_text("something else", encoding="utf-8")
         for location in (self.repository.folder, f"rclone::local:{self.repository.folder}"):
-            self.refuse(location, says="wrong password")
+            self.refuse(location, says=(f"cannot open {location}: wrong password",))
 
     def test_password_file_that_cannot_be_read(self):
         self.password_file.unlink()

@@ -37,6 +37,13 @@ class Manual(unittest.TestCase):
         in_manual = set(re.findall(r"(?<![\w-])-[a-zA-Z](?!\w)", "\n".join(tagged(section("FLAGS")))))
         self.assertEqual(in_manual, in_help)
 
+    def test_describes_every_long_flag_and_no_other(self):
+        in_help = set(re.findall(r"--[a-z]+", self.help.split("Options of -o")[0]))
+        in_manual = set(re.findall(r"--[a-z]+", "\n".join(tagged(section("FLAGS")))))
+        self.assertEqual(in_manual, in_help)
+        self.assertGreater(len(in_help), 3)
+        self.assertIn("unknown flag --frobnicate", run(MOUNT_RESTIC, "--frobnicate", check=False).stderr)
+
     def test_has_the_programs_version(self):
         self.assertIn(f'"{run(MOUNT_RESTIC, "-V").stdout.strip()}"', MANUAL.read_text(encoding="utf-8"))
 

@@ -99,6 +99,32 @@ class MountHelper(MountTest):
         self.assertIn("code 32", done.stdout)
         self.assertIn("mount.restic: cannot open /dev/fuse: Permission denied; ", done.stderr)
 
+    def test_a_user_who_may_not_mount_there_or_let_others_in_is_told(self):
+        os.chown(self.password_file, NOBODY, NOBODY)
+        program = self.work / "mount.restic"
+        shutil.copy(MOUNT_RESTIC, program)
+        self.work.chmod(0o755)
+        own = self.work / "own"
+        shared = self.work / "shared"
+        for folder in (own, shared):
+            folder.mkdir()
+        os.chown(own, NOBODY, NOBODY)
+        shared.chmod(0o1777)
+        options = f"ro,no-cache,{self.options}"
+        as_nobody = f"setpriv --reuid={NOBODY} --regid={NOBODY} --clear-groups {program} {self.repository.folder}"
+        for mountpoint, more, said in (
+                (self.mountpoint, "", f"mountpoint {self.mountpoint} is not yours to mount on; "),
+                (shared, "", f"mountpoint {shared} is not yours to mount on; "),
+                (own, ",allow_other", "allow_other is for root only, unless /etc/fuse.conf has the line user_allow_other"),
+                (own, ",allow_root", "allow_root is for root only, unless /etc/fuse.conf has the line user_allow_other")):
+            with self.subTest(mountpoint=mountpoint.name, more=more):
+                done = self.in_a_namespace(
+                    'mknod "$1/fuse" c 10 229; chmod 666 "$1/fuse"; mount --bind "$1/fuse" /dev/fuse; rm "$1/fuse";'
+                    f'mount --bind /dev/null /etc/fuse.conf; {as_nobody} {mountpoint} -o {options}{more}; echo "code $?"')
+                self.assertIn("code 32", done.stdout)
+                self.assertTrue(done.stderr.startswith(f"mount.restic: {said}"), done.stderr)
+                self.assertEqual(done.stderr.count("\n"), 1)
+
     def test_its_failure_is_the_failure_of_mount(self):
         done = self.in_a_namespace(f'mount -t restic {self.work}/nowhere "$MNT" -o {self.options}; echo "code $?"')
         self.assertIn("code 32", done.stdout)

@@ -56,8 +56,13 @@ void FakeSnapshotMaker::content_changed(std::uint64_t, std::uint64_t) {
   changed_.notify_all();
 }
 
+void FakeSnapshotMaker::leave_out(unsigned files) {
+  const std::lock_guard lock(mutex_);
+  left_out_ = files;
+}
+
 repo::Snapshot FakeSnapshotMaker::archive(int folder, const repo::ArchiveOptions& options,
-                                          repo::ArchiveProgress&, const std::stop_token& stop) {
+                                          repo::ArchiveProgress& progress, const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
   ++tries_;
   changed_.notify_all();
@@ -69,6 +74,7 @@ repo::Snapshot FakeSnapshotMaker::archive(int folder, const repo::ArchiveOptions
     failures_.pop_front();
     throw Error(failure);
   }
+  progress.files_unreadable = left_out_;
   repo::Snapshot snapshot;
   snapshot.id = repo::Id::of(options.earlier_snapshot);
   if (!snapshots_.contains(snapshot.id)) {

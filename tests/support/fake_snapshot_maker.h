@@ -38,6 +38,8 @@ class FakeSnapshotMaker final : public fs::SnapshotMaker {
   void fail_next(Errc code, const std::string& message = "made to fail");
   // The next tries write the snapshot and are cut off behind it.
   void fail_after_snapshot(unsigned times);
+  // Snapshots lack so many files from now on.
+  void leave_out(unsigned files);
   void hold();  // tries wait until let_go()
   void let_go();
 
@@ -58,6 +60,7 @@ class FakeSnapshotMaker final : public fs::SnapshotMaker {
   mutable std::condition_variable changed_;
   std::deque<Error> failures_;
   unsigned fail_after_snapshot_ = 0;
+  unsigned left_out_ = 0;
   bool held_ = false;
   unsigned tries_ = 0;
   std::vector<Drop> drops_;

@@ -10,7 +10,9 @@
 #include <cerrno>
 #include <csignal>
 #include <filesystem>
+#include <fstream>
 #include <future>
+#include <map>
 #include <string>
 #include <thread>
 
@@ -98,7 +100,7 @@ TEST_F(CommitterTest, WhatIsLeftToTheNextMountIsOnTheLocalDisk) {
   life_->committer().commit([](const Status&) {});
   life_->unmount();
   life_->committer().leave();
-  EXPECT_FALSE(life_->committer().finish());
+  EXPECT_FALSE(life_->committer().finish(true));
   EXPECT_TRUE(stdfs::exists(trays() / "00000001.sealed"));
   EXPECT_TRUE(stdfs::exists(trays() / "00000002.sealed"));
 }
@@ -113,6 +115,65 @@ TEST_F(CommitterTest, ATryThatIsCutOffBehindTheSnapshotMakesNoSecondOne) {
   ASSERT_TRUE(maker_.wait_for_tries(4));
   EXPECT_EQ(sync_new(), 0);
   EXPECT_EQ(maker_.drops().size(), 1U);
+}
+
+TEST_F(CommitterTest, WhatASnapshotDoesNotHoldAllOfIsKept) {
+  mount();
+  maker_.leave_out(1);
+  put("file", "content");
+  EXPECT_EQ(sync_new(), 0);
+  const auto kept = trays() / "00000001.partial/files/file";
+  EXPECT_TRUE(soon([&] { return stdfs::exists(kept); }));
+  maker_.leave_out(0);
+  put("file", "content");
+  EXPECT_EQ(sync_new(), 0);
+  EXPECT_TRUE(soon([&] { return !stdfs::exists(trays() / "00000002.done"); }));
+  life_.reset();
+  mount();
+  EXPECT_TRUE(stdfs::exists(kept));
+  EXPECT_EQ(maker_.tries(), 2U);
+}
+
+TEST_F(CommitterTest, WhatASnapshotLacksIsKeptAlsoByTheTryAfterACrash) {
+  CommitterOptions options;
+  options.first_retry = 10ms;
+  mount(options);
+  maker_.leave_out(1);
+  maker_.fail_after_snapshot(1);
+  put("file", "content");
+  EXPECT_EQ(sync_new(), EIO);
+  maker_.leave_out(0);  // the next try does not look at the files
+  EXPECT_TRUE(soon([&] { return stdfs::exists(trays() / "00000001.partial/files/file"); }));
+}
+
+TEST_F(CommitterTest, ASyncIsOnlyDoneWithWhatWasCutBefore) {
+  CommitterOptions options;
+  options.first_retry = options.last_retry = 1h;
+  mount(options);
+  put("first", "1");
+  maker_.fail_next(Errc::Unavailable);
+  EXPECT_EQ(sync_new(), EIO);
+  put("second", "2");
+  maker_.fail_next(Errc::Full);
+  EXPECT_EQ(sync_new(), ENOSPC);
+  EXPECT_EQ(sync_new(), 0);
+  EXPECT_EQ(maker_.drops().size(), 2U);
+}
+
+TEST_F(CommitterTest, WhatIsBeingWrittenWhenTheMountIsToldToEndIsNotInTheDrop) {
+  mount();
+  put("whole", "content");
+  {
+    std::ofstream half(in_new("half"), std::ios::binary);
+    half << "the first half" << std::flush;
+    life_->unmount();
+    EXPECT_TRUE(life_->committer().finish(false));
+  }
+  ASSERT_EQ(maker_.drops().size(), 1U);
+  EXPECT_EQ(maker_.drops()[0].files, (std::map<std::string, std::string>{{"whole", "content"}}));
+  life_.reset();
+  mount();
+  EXPECT_EQ(get("half"), "the first half");
 }
 
 TEST_F(CommitterTest, WhoIsInterruptedWhileWaitingGetsEintrAndTheDropGoesOn) {
@@ -162,7 +223,7 @@ TEST_F(CommitterTest, WhatIsInNewAtTheEndIsCommittedAndSoIsWhatFailedBefore) {
   EXPECT_EQ(sync_new(), EIO);
   put("second", "2");
   life_->unmount();
-  EXPECT_TRUE(life_->committer().finish());
+  EXPECT_TRUE(life_->committer().finish(true));
   ASSERT_EQ(maker_.drops().size(), 2U);
   EXPECT_EQ(maker_.drops()[0].files.at("first"), "1");
   EXPECT_EQ(maker_.drops()[1].files.at("second"), "2");
@@ -173,7 +234,7 @@ TEST_F(CommitterTest, WhatCannotBeCommittedAtTheEndIsResumedByTheNextMount) {
   put("file", "content");
   life_->unmount();
   maker_.fail_next(Errc::Unavailable);
-  EXPECT_FALSE(life_->committer().finish());
+  EXPECT_FALSE(life_->committer().finish(true));
   life_.reset();
   mount();
   ASSERT_TRUE(maker_.wait_for_drops(1));

@@ -52,6 +52,7 @@ class CountingBranch final : public Branch {
   }
   const fuse_lowlevel_ops& operations() const override { return operations_; }
   void start(Invalidate) override {}
+  void settle() override {}
   void stop() override {}
 
   std::atomic<int> folders_made{0};

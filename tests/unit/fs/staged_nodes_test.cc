@@ -34,6 +34,25 @@ class StagedNodesTest : public testing::Test {
   StagedNodePtr node_ = make_node();
 };
 
+TEST_F(StagedNodesTest, AFileWithTheInodeNumberOfOneInASealedTrayIsAnotherFile) {
+  const StagedNodePtr earlier = make_node();
+  const StagedNodePtr later = make_node();
+  struct stat file {};
+  file.st_dev = 1;
+  file.st_ino = 7;
+  const StagedNodePtr old = nodes_.remember(earlier, "a", file);
+  nodes_.gate(earlier)->seal();
+  EXPECT_EQ(nodes_.remember(earlier, "a", file), old);
+  const StagedNodePtr fresh = nodes_.remember(later, "b", file);
+  EXPECT_NE(fresh->id, old->id);
+  EXPECT_EQ(nodes_.gate(fresh), nodes_.gate(later));
+  EXPECT_EQ(nodes_.find(old->id), old);
+  nodes_.forget(old->id, 2);
+  EXPECT_EQ(nodes_.find(old->id), nullptr);
+  EXPECT_EQ(nodes_.find(FileKey{1, 7}), fresh);
+  EXPECT_EQ(nodes_.remember(later, "b", file), fresh);
+}
+
 TEST_F(StagedNodesTest, OnlyWhoOnlyWritesGoesPastTheCache) {
   EXPECT_TRUE(nodes_.opened(node_, kReads).cached);
   nodes_.closed(node_, kReads);

@@ -98,6 +98,56 @@ TEST_F(TrayStoreTest, ASealingThatWasCutOffIsCarriedOut) {
   EXPECT_TRUE(second.take_open()->empty());
 }
 
+TEST_F(TrayStoreTest, WhatASnapshotLacksIsLeftAloneAndNamed) {
+  {
+    TrayStore first = store();
+    const auto tray = first.take_open();
+    put(*tray, "file");
+    const auto next = first.make_next(*tray);
+    tray->seal();
+    tray->expect_whole(true);
+    tray->expect_whole(false);
+    tray->finish();
+    EXPECT_EQ(tray->state(), Tray::State::Partial);
+    next->seal();
+    next->expect_whole(false);
+    next->expect_whole(true);
+    next->finish();
+    EXPECT_EQ(next->state(), Tray::State::Done);
+  }
+  TrayStore second = store();
+  EXPECT_TRUE(second.take_sealed().empty());
+  EXPECT_TRUE(stdfs::exists(trays() / "00000001.partial/files/file"));
+  ASSERT_EQ(second.problems().size(), 1U);
+  EXPECT_NE(second.problems()[0].find("00000001.partial"), std::string::npos);
+}
+
+TEST_F(TrayStoreTest, AnOpenTrayThatThePowerCutCaughtMayBeIncomplete) {
+  { put(*store().take_open(), "file"); }
+  const stdfs::path boot = folder_.path() / kRepository.hex() / "slot-0" / "boot";
+  EXPECT_TRUE(store().problems().empty()) << "the same run of the machine";
+  std::ofstream(boot) << "another run";
+  for (int mounts = 0; mounts < 2; ++mounts) {  // however often it is mounted before it is a snapshot
+    TrayStore after = store();
+    EXPECT_TRUE(after.take_open()->may_be_incomplete());
+    ASSERT_EQ(after.problems().size(), 1U);
+    EXPECT_NE(after.problems()[0].find("may be incomplete"), std::string::npos);
+  }
+  {
+    TrayStore sealing = store();
+    const auto tray = sealing.take_open();
+    const auto next = sealing.make_next(*tray);
+    tray->seal();
+    EXPECT_FALSE(tray->on_disk()) << "what came since is to be synced";
+    tray->sync_files();
+  }
+  TrayStore last = store();
+  const auto sealed = last.take_sealed();
+  ASSERT_EQ(sealed.size(), 1U);
+  EXPECT_TRUE(sealed[0]->may_be_incomplete());
+  EXPECT_TRUE(sealed[0]->on_disk());
+}
+
 TEST_F(TrayStoreTest, WhatIsDoneIsRemovedAndNotFoundAgain) {
   {
     TrayStore first = store();

@@ -188,5 +188,20 @@ TEST_F(WorkerPoolTest, AllWorkersEndWhenTheDeviceFails) {
   EXPECT_TRUE(answered());
 }
 
+TEST_F(WorkerPoolTest, WhenAllWaitForLongThereAreMoreUpToALimit) {
+  start(2, 1ms);
+  const unsigned most = WorkerPool::kGrowth * 2;
+  for (unsigned i = 0; i + 1 < most; ++i) occupy_a_worker(kSilent);
+  ask(kQuick);
+  EXPECT_TRUE(answered());
+  occupy_a_worker(kSilent);
+  ask(kQuick);
+  pollfd answer{kernel_.get(), POLLIN, 0};
+  EXPECT_EQ(poll(&answer, 1, 300), 0) << "that was the last";
+  let_go(kSilent, 1);
+  EXPECT_TRUE(answered());
+  EXPECT_TRUE(answered());
+}
+
 }  // namespace
 }  // namespace restic::fs

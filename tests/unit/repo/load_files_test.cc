@@ -81,6 +81,15 @@ TEST_F(LoadFilesTest, OneThatDoesNotFitAtAllIsLoadedByItself) {
   expect_under_way(1);
 }
 
+TEST_F(LoadFilesTest, NoMoreIsLoadedThanWasListed) {
+  add(500);
+  files_[0].size = 0;
+  std::optional<Errc> code;
+  load_files(backend_, pool_, FileType::Snapshot, files_, kLimit,
+             [&](std::size_t, const Result<Bytes>& content) { code = content.error().code(); });
+  EXPECT_EQ(code, Errc::Damaged);
+}
+
 TEST_F(LoadFilesTest, NoneIsAFineNumber) { EXPECT_TRUE(load().empty()); }
 
 TEST_F(LoadFilesTest, OneThatIsLongerThanItMayBeIsAnErrorOfItsOwn) {

@@ -181,7 +181,9 @@ TEST_F(RepositoryTest, AnEmptyStorageIsNoRepository) {
     return "secret";
   });
   EXPECT_EQ(error.code(), Errc::NotFound);
-  EXPECT_STREQ(error.what(), "no restic repository at fake backend: config is missing; -o init makes one");
+  EXPECT_STREQ(
+      error.what(),
+      "no restic repository is there: config is missing; look at the path, or make one with -o init");
   EXPECT_EQ(asked, 0);
 }
 

@@ -61,6 +61,18 @@ TEST_F(Mountpoint, MustExistAndBeAFolder) {
   EXPECT_THAT(refusal(at("file/below")), HasSubstr("is not a folder"));
 }
 
+TEST_F(Mountpoint, OthersAreLetInWhereALineOfItsOwnSaysSo) {
+  const auto lets_in = [&](const char* configuration) {
+    std::ofstream(at("fuse.conf")) << configuration;
+    return others_may_be_let_in(at("fuse.conf"));
+  };
+  EXPECT_TRUE(lets_in("# comment\n\n  user_allow_other # yes\nmount_max = 3"));
+  EXPECT_TRUE(lets_in("user_allow_other"));
+  EXPECT_FALSE(lets_in("#user_allow_other\nuser_allow_others\nno user_allow_other\n"));
+  EXPECT_FALSE(lets_in(""));
+  EXPECT_FALSE(others_may_be_let_in(at("missing")));
+}
+
 TEST_F(Mountpoint, MayNotOverlapTheRepository) {
   EXPECT_THAT(overlap("a", "a"), HasSubstr(" is the repository "));
   EXPECT_THAT(overlap("a/b", "a"), HasSubstr(" lies inside the repository "));

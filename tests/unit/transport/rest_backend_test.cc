@@ -93,6 +93,26 @@ TEST_F(RestBackendTest, A404OfEverythingIsAnOutage) {
   EXPECT_EQ(code_of([&] { list(backend_, FileType::Key); }), Errc::Unavailable);
 }
 
+TEST_F(RestBackendTest, AnEmptyListIsBelievedWhileTheConfigIsThere) {
+  channel_.answer("GET /locks/", 200, "[]");
+  EXPECT_TRUE(list(backend_, FileType::Lock).empty()) << "of a repository that is being made";
+  channel_.answer("GET /config", 200, "x");
+  load(backend_, config_, 1000);
+  channel_.seen.clear();
+  EXPECT_TRUE(list(backend_, FileType::Lock).empty());
+  EXPECT_EQ(channel_.seen, (std::vector<std::string>{"GET /locks/", "GET /config"}));
+}
+
+TEST_F(RestBackendTest, AnEmptyListOfARepositoryThatIsGoneIsAnOutage) {
+  channel_.answer("GET /config", 200, "x");
+  channel_.answer("GET /config", 404);
+  channel_.answer("GET /locks/", 200, "[]");
+  channel_.answer("GET /snapshots/", 200, "[]");
+  load(backend_, config_, 1000);
+  EXPECT_EQ(code_of([&] { list(backend_, FileType::Snapshot); }), Errc::Unavailable);
+  EXPECT_EQ(load_code(numbered_file(FileType::Lock, 1)), Errc::Unavailable);
+}
+
 TEST_F(RestBackendTest, AMissingPackIsConfirmedWithoutListingPacks) {
   channel_.answer("GET /config", 200, "x");
   EXPECT_EQ(load_code(pack_), Errc::NotFound);

@@ -121,6 +121,27 @@ TEST_F(RetryBackendTest, WaitsLongerEachTimeAndGivesUpInTime) {
   EXPECT_LE(timer_->now, 60s);
 }
 
+TEST_F(RetryBackendTest, ALongTransferThatBreaksOffIsBegunAgainButASilenceIsNot) {
+  for (const Errc code : {Errc::Unavailable, Errc::Damaged, Errc::Timeout}) {
+    bool first = true;
+    fake_->forget_calls();
+    fake_->set_hook([&, code](const Call&) {
+      Fault fault;
+      if (!std::exchange(first, false)) return fault;
+      const std::lock_guard lock(timer_->mutex);
+      timer_->now += 10min;
+      fault.fail = Error(code, "made to fail");
+      return fault;
+    });
+    if (code == Errc::Timeout) {
+      EXPECT_EQ(outcome(), code);
+    } else {
+      EXPECT_EQ(load(*retry_, file_, 100).size(), 10U);
+    }
+    EXPECT_EQ(fake_->count(Call::Kind::Load), code == Errc::Timeout ? 1U : 2U);
+  }
+}
+
 TEST_F(RetryBackendTest, ACallAfterALongOutageHasItsOwnTime) {
   fail(Errc::Unavailable, 1000);
   EXPECT_EQ(outcome(), Errc::Unavailable);
