@@ -90,6 +90,7 @@ class MountHelper(MountTest):
 
     def test_a_user_who_may_not_use_fuse_is_told(self):
         os.chown(self.password_file, NOBODY, NOBODY)
+        os.chown(self.mountpoint, NOBODY, NOBODY)
         shutil.copy(MOUNT_RESTIC, self.work / "mount.restic")
         self.work.chmod(0o755)
         done = self.in_a_namespace(
@@ -110,20 +111,22 @@ class MountHelper(MountTest):
             folder.mkdir()
         os.chown(own, NOBODY, NOBODY)
         shared.chmod(0o1777)
-        options = f"ro,no-cache,{self.options}"
-        as_nobody = f"setpriv --reuid={NOBODY} --regid={NOBODY} --clear-groups {program} {self.repository.folder}"
-        for mountpoint, more, said in (
-                (self.mountpoint, "", f"mountpoint {self.mountpoint} is not yours to mount on; "),
-                (shared, "", f"mountpoint {shared} is not yours to mount on; "),
-                (own, ",allow_other", "allow_other is for root only, unless /etc/fuse.conf has the line user_allow_other"),
-                (own, ",allow_root", "allow_root is for root only, unless /etc/fuse.conf has the line user_allow_other")):
-            with self.subTest(mountpoint=mountpoint.name, more=more):
-                done = self.in_a_namespace(
-                    'mknod "$1/fuse" c 10 229; chmod 666 "$1/fuse"; mount --bind "$1/fuse" /dev/fuse; rm "$1/fuse";'
-                    f'mount --bind /dev/null /etc/fuse.conf; {as_nobody} {mountpoint} -o {options}{more}; echo "code $?"')
-                self.assertIn("code 32", done.stdout)
-                self.assertTrue(done.stderr.startswith(f"mount.restic: {said}"), done.stderr)
-                self.assertEqual(done.stderr.count("\n"), 1)
+        refused = (
+            (self.mountpoint, "", f"mountpoint {self.mountpoint} is not yours to mount on; "),
+            (shared, "", f"mountpoint {shared} is not yours to mount on; "),
+            (own, ",allow_other", "allow_other is for root only, unless /etc/fuse.conf has the line user_allow_other"),
+            (own, ",allow_root", "allow_root is for root only, unless /etc/fuse.conf has the line user_allow_other"))
+        command = ('mknod "$1/fuse" c 10 229; chmod 666 "$1/fuse"; mount --bind "$1/fuse" /dev/fuse;'
+                   "mount --bind /dev/null /etc/fuse.conf;")
+        for mountpoint, more, _ in refused:
+            command += (f"setpriv --reuid={NOBODY} --regid={NOBODY} --clear-groups {program} {self.repository.folder} "
+                        f'{mountpoint} -o ro,no-cache,{self.options}{more}; echo "code $?";')
+        done = self.in_a_namespace(command)
+        self.assertEqual(done.stdout.splitlines()[-4:], ["code 32"] * 4)
+        lines = done.stderr.splitlines()
+        self.assertEqual(len(lines), 4, lines)
+        for line, (_, _, said) in zip(lines, refused):
+            self.assertTrue(line.startswith(f"mount.restic: {said}"), line)
 
     def test_its_failure_is_the_failure_of_mount(self):
         done = self.in_a_namespace(f'mount -t restic {self.work}/nowhere "$MNT" -o {self.options}; echo "code $?"')

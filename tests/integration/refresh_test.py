@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""A snapshot made elsewhere appears in a mount that is already there."""
+"""A snapshot made elsewhere appears in a mount that is already there, and none goes with a storage that is away."""
 
 import os
+import subprocess
+import time
 
 from support import MountTest, main, wait_until
 
@@ -42,6 +44,38 @@ class Refresh(MountTest):
         self.assertEqual(os.listdir(self.mountpoint / "snapshots"), [])
         repository.restic("backup", self.password_file)
         wait_until(lambda: len(os.listdir(self.mountpoint / "snapshots")) == 2, "the first snapshot", patience=10)
+
+
+class Away(MountTest):
+    read_only = False
+
+    def lose_sight_of_it(self, location, repository):
+        """The folder is empty for a while, as that of a disk which is not mounted."""
+        repository.restic("backup", self.password_file)
+        self.mount(location, "refresh=1s")
+        (self.mountpoint / "new" / "file").write_text("content", encoding="utf-8")
+        away = repository.folder.with_name("away")
+        repository.folder.rename(away)
+        repository.folder.mkdir()
+        with subprocess.Popen(["sync", self.mountpoint / "new"]) as syncing:
+            until = time.monotonic() + 6
+            while time.monotonic() < until:
+                self.assertEqual(len(os.listdir(self.mountpoint / "snapshots")), 2)
+                self.assertEqual(os.listdir(repository.folder), [], "nothing is stored there")
+                time.sleep(0.2)
+            repository.folder.rmdir()
+            away.rename(repository.folder)
+            self.assertEqual(syncing.wait(timeout=60), 0)
+        self.assertEqual(len(repository.files("snapshots")), 2)
+        wait_until(lambda: len(os.listdir(self.mountpoint / "snapshots")) == 3, "the new snapshot to appear", patience=60)
+
+    def test_a_local_repository_that_is_away(self):
+        repository = self.make_repository()
+        self.lose_sight_of_it(repository.folder, repository)
+
+    def test_a_repository_behind_rclone_that_is_away(self):
+        repository = self.make_repository()
+        self.lose_sight_of_it(f"rclone:here:{repository.folder}", repository)
 
 
 if __name__ == "__main__":
