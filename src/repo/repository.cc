@@ -38,7 +38,7 @@ transport::Answer<Bytes> ask_for_config(transport::Backend& backend) {
   return config;
 }
 
-Bytes wait_for_config(transport::Answer<Bytes> config, const transport::Backend& backend) {
+Bytes wait_for_config(transport::Answer<Bytes> config) {
   try {
     return config.wait();
   } catch (const Error& error) {
@@ -56,8 +56,7 @@ Config open_config(transport::Backend& backend, const Crypto& crypto, Bytes seal
   } catch (const Error& error) {
     if (error.code() != Errc::Damaged) throw;
   }
-  return decode_config(
-      open_sealed_file(crypto, 2, the_config(), wait_for_config(ask_for_config(backend), backend)));
+  return decode_config(open_sealed_file(crypto, 2, the_config(), wait_for_config(ask_for_config(backend))));
 }
 
 }  // namespace
@@ -74,7 +73,7 @@ std::unique_ptr<Repository> Repository::open(transport::Backend& backend, const 
     if (error.code() != Errc::NotFound) throw;
     keys_missing = error;
   }
-  Bytes sealed_config = wait_for_config(config_arrives, backend);  // when both are missing, this says it best
+  Bytes sealed_config = wait_for_config(config_arrives);  // when both are missing, this says it best
   if (keys_missing) throw Error(*keys_missing);
 
   auto crypto = std::make_unique<Crypto>(*unlock(*keys, password));
