@@ -68,6 +68,7 @@ std::string resolve_mountpoint(const std::string& path) {
 bool others_may_be_let_in(const std::string& configuration) {
   constexpr const char* kSpace = " \t\r";
   std::ifstream file(configuration);
+  if (!file) return ::access(configuration.c_str(), F_OK) == 0;  // fusermount3 can read it
   for (std::string line; std::getline(file, line);) {
     line.resize(std::min(line.find('#'), line.size()));
     const std::size_t begin = line.find_first_not_of(kSpace);

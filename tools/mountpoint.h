@@ -10,7 +10,8 @@ namespace restic::tools {
 // mount. Blocks on the file system.
 std::string resolve_mountpoint(const std::string& path);
 
-// Whether FUSE's configuration, /etc/fuse.conf, lets users who are not root mount with allow_other.
+// Whether FUSE's configuration, /etc/fuse.conf, lets users who are not root mount with allow_other; true when
+// it cannot be read by this user.
 bool others_may_be_let_in(const std::string& configuration);
 
 // Throws Error{Usage} when `folder` is the mountpoint, lies in it, or contains it: requests of the mount

@@ -136,7 +136,7 @@ Committer::Ticket Committer::commit(std::function<void(const Status&)> done) {
   if (ends) failure = Error(Errc::Cancelled, "the mount ends");
   if (!failure && !wanted.empty()) {
     if (!shown_anew) staging_.show_anew();
-    waiters_[ticket] = {wanted, std::move(done)};
+    waiters_.emplace(ticket, Waiter{wanted, std::move(done)});
     return ticket;
   }
   ++answering_;
@@ -231,7 +231,7 @@ void Committer::keep_for_the_next_mount() {
     });
   }
   try_to([this] {
-    if (!staging_.empty()) store_.sync();
+    if (!staging_.empty()) store_.sync_at_the_end();
   });
 }
 
@@ -398,7 +398,7 @@ void Committer::succeed(const DropPtr& drop, const repo::Snapshot& snapshot) {
     const std::unique_ptr<Tray> tray = std::exchange(drop->tray, nullptr);
     if (tray->state() == Tray::State::Partial) {
       log_.warning("snapshot " + snapshot.id.short_hex() + " does not hold all of drop " + drop->name +
-                   ", which is kept in " + store_.path() + "/trays/" + tray->folder());
+                   ", which is kept in " + tray->path());
     } else {
       tray->remove();
     }
@@ -416,6 +416,7 @@ void Committer::fail(const DropPtr& drop, Error error) {
       sync_disk();  // other drops that the same caller waits for
     }
   } catch (const Error& worse) {
+    drop->disk_failed = true;
     error =
         Error(error.code(), std::string(error.what()) + "; nor is it safe from a power cut: " + worse.what());
   }
@@ -432,13 +433,15 @@ void Committer::fail(const DropPtr& drop, Error error) {
 }
 
 void Committer::answer(const DropPtr& drop, const Status& result) {
-  std::vector<std::function<void(const Status&)>> answers;
+  std::vector<Waiter> answers;
   {
     const std::lock_guard lock(mutex_);
     for (auto at = waiters_.begin(); at != waiters_.end();) {
-      const bool waited = at->second.drops.erase(drop) > 0;
-      if (waited && (!result.ok() || at->second.drops.empty())) {
-        answers.push_back(std::move(at->second.done));
+      Waiter& waiter = at->second;
+      const bool waited = waiter.drops.erase(drop) > 0;
+      if (waited && waiter.result.ok()) waiter.result = result;
+      if (waited && waiter.drops.empty()) {
+        answers.push_back(std::move(waiter));
         at = waiters_.erase(at);
       } else {
         ++at;
@@ -449,7 +452,7 @@ void Committer::answer(const DropPtr& drop, const Status& result) {
   }
   // Who waited finds `new/` empty.
   staging_.wait_until_shown();
-  for (const auto& done : answers) done(result);
+  for (const Waiter& waiter : answers) waiter.done(waiter.result);
   answered();
 }
 

@@ -103,6 +103,7 @@ class Committer final : public CommitService {
   struct Waiter {
     std::set<DropPtr> drops;
     std::function<void(const Status&)> done;
+    Status result = Unit{};  // the first failure
   };
 
   void run();

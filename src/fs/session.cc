@@ -174,7 +174,9 @@ bool Session::run(const std::function<void()>& ready) {
   impl.vfs.start(invalidate);
   if (impl.branch != nullptr) impl.branch->start(invalidate);
   // What waits for an answer, perhaps this thread itself, would wait for ever.
-  const auto cut_off = [&impl](int error) {
+  std::atomic<bool> failed{false};
+  const auto cut_off = [&](int error) {
+    failed = true;
     impl.log.error("the requests for " + impl.options.mountpoint + " cannot be read: " + reason(error));
     umount2(impl.options.mountpoint.c_str(), MNT_FORCE);
   };
@@ -203,7 +205,11 @@ bool Session::run(const std::function<void()>& ready) {
     end();
     throw;
   }
-  const bool nobody_left = unmounted;
+  // Of a connection that was cut off the dead mount stays while somebody has a file open.
+  struct stat found {};
+  const bool cut = failed || (::stat(impl.options.mountpoint.c_str(), &found) != 0 &&
+                              (errno == ENOTCONN || errno == ECONNABORTED));
+  const bool nobody_left = unmounted && !cut;
   end();
   return nobody_left;
 }

@@ -69,22 +69,26 @@ SnapshotContent::SnapshotContent(repo::Repository& repository, NodeTable& nodes,
       neighbourhood_(repository, nodes) {}
 
 // What no index names may be in a newer one, so that it is worth another look afterwards. It is not read
-// again soon after the last time.
+// again soon after the last time, and once for all who want it meanwhile.
 void SnapshotContent::catch_up_with_index() {
   {
-    const std::lock_guard lock(index_mutex_);
-    const bool lately =
-        index_read_again_ && std::chrono::steady_clock::now() - *index_read_again_ < kIndexPause;
-    if (index_readers_ == 0 && lately) return;
-    ++index_readers_;
+    std::unique_lock lock(index_mutex_);
+    if (reads_index_) {
+      index_read_.wait(lock, [this, before = index_reads_] { return index_reads_ != before; });
+      return;
+    }
+    if (index_read_again_ && std::chrono::steady_clock::now() - *index_read_again_ < kIndexPause) return;
+    reads_index_ = true;
   }
   const auto end = [this] {
     const std::lock_guard lock(index_mutex_);
-    --index_readers_;
+    reads_index_ = false;
+    ++index_reads_;
     index_read_again_ = std::chrono::steady_clock::now();
+    index_read_.notify_all();
   };
   try {
-    repository_.refresh_index();  // whoever comes meanwhile waits for the same
+    repository_.refresh_index();
   } catch (...) {
     end();
     throw;

@@ -3,6 +3,8 @@
 
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -60,7 +62,9 @@ class SnapshotContent {
   const std::atomic<bool>& stopping_;
   Neighbourhood neighbourhood_;
   std::mutex index_mutex_;
-  unsigned index_readers_ = 0;
+  std::condition_variable index_read_;
+  bool reads_index_ = false;
+  std::uint64_t index_reads_ = 0;  // ended
   std::optional<std::chrono::steady_clock::time_point> index_read_again_;
 };
 

@@ -27,8 +27,8 @@ class CommitService {
  public:
   using Ticket = std::uint64_t;  // never 0
   virtual ~CommitService() = default;
-  // Seals what is in `new/` and calls `done` once it is durable in the repository, or when a try at it
-  // failed; on an empty `new/` once all earlier drops are. `done` runs on a thread of the service's own, or
+  // Seals what is in `new/` and calls `done` once it and all earlier drops are durable in the repository or a
+  // try at each was made, with the first failure. `done` runs on a thread of the service's own, or
   // inside the call.
   virtual Ticket commit(std::function<void(const Status&)> done) = 0;
   // The caller waits no more. True: `done` will not be called. The drop goes on.

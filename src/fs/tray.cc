@@ -158,6 +158,13 @@ std::string Tray::folder() const { return folder_name(number_, name_of(state_), 
 
 std::string Tray::digits() const { return digits_of(number_); }
 
+std::string Tray::path() const {
+  std::array<char, 4096> place;
+  const std::string link = "/proc/self/fd/" + std::to_string(trays_);
+  const ssize_t size = ::readlink(link.c_str(), place.data(), place.size());
+  return std::string(place.data(), static_cast<std::size_t>(std::max<ssize_t>(size, 0))) + "/" + folder();
+}
+
 bool Tray::empty() const { return holds_nothing(files_.get()); }
 
 void Tray::change_state(State state, const std::string& unsynced_in) {

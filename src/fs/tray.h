@@ -67,6 +67,7 @@ class Tray {
   State state() const { return state_; }
   std::string folder() const;  // "00000001.open"
   std::string digits() const;  // "00000001"
+  std::string path() const;    // for messages
   int files() const { return files_.get(); }
   bool empty() const;  // nothing in files/ that a snapshot could hold
 

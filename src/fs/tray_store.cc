@@ -236,6 +236,8 @@ void TrayStore::name_other_repositories(int state_dir) {
         if (!lock) continue;
         const UniqueFd trays = open_folder(slot.get(), "trays");
         for (const std::string& tray : list_folder(trays.get(), kMaxNames)) {
+          const std::optional<TrayName> parsed = parse_tray_name(tray);
+          if (parsed && parsed->state == "partial") continue;  // waits for nobody
           const UniqueFd files = open_folder(open_folder(trays.get(), tray).get(), "files");
           if (holds_nothing(files.get())) continue;
           problems_.push_back("left alone: the drop in " + name + "/" + slot_name + "/trays/" + tray +
@@ -265,6 +267,13 @@ void TrayStore::note_locks(const std::vector<repo::Id>& may_exist) {
 }
 
 void TrayStore::sync() const { sync_disk(folder_.get()); }
+
+void TrayStore::sync_at_the_end() {
+  sync();
+  const int slot = slots_.front().folder.get();
+  remove_file(slot, kBoot);
+  sync_folder(slot);
+}
 
 std::vector<repo::Id> TrayStore::left_over_locks() const {
   return read_lock_names(slots_.front().folder.get(), "left-over");

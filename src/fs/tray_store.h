@@ -56,6 +56,9 @@ class TrayStore {
   // All that is in the state folder's file system is durable when it returns. Thread-safe.
   void sync() const;
 
+  // The same for what is left in the open tray when the mount ends: then no power cut can have caught it.
+  void sync_at_the_end();
+
   // Keeps the names of our lock files that may exist (repo::LockJournal). Durable when it returns.
   void note_locks(const std::vector<repo::Id>& may_exist);
   // Names that dead mounts kept so. After trying to remove those files, report which could not be.

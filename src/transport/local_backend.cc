@@ -127,11 +127,10 @@ void LocalBackend::list(FileType type, ListDone done) {
   run<std::vector<FileInfo>>(Urgency::Demand, std::move(done), [this, type] {
     if (type == FileType::Config) throw Error(Errc::Usage, "config is a file, not a folder");
     const std::string folder = root_ + "/" + folder_of(type);
-    if (!is_there(folder)) {
-      check_present(folder);
-      return std::vector<FileInfo>();
-    }
-    return type == FileType::Pack ? list_packs() : list_files(folder);
+    std::vector<FileInfo> files;
+    if (is_there(folder)) files = type == FileType::Pack ? list_packs() : list_files(folder);
+    if (files.empty()) check_present(folder);
+    return files;
   });
 }
 

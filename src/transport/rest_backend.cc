@@ -169,10 +169,17 @@ void RestBackend::list(FileType type, ListDone done) {
   if (type == FileType::Config) {
     return refuse({Errc::Usage, "config is a file, not a folder"}, std::move(done));
   }
+  list_once(type, [this, type, done = std::move(done)](Result<std::vector<FileInfo>> files) {
+    if (files.ok() && files.value().empty() && seen_config_) return confirm_empty(type, done);
+    done(std::move(files));
+  });
+}
+
+void RestBackend::list_once(FileType type, ListDone done) {
   HttpRequest wanted = request("GET", path_of(type), limits_.list);
   wanted.body_limit = limits_.list_body;
-  channel_.send(std::move(wanted), [this, type, done = std::move(done)](Result<HttpResponse> result) {
-    const auto read = [&]() -> Result<std::vector<FileInfo>> {
+  channel_.send(std::move(wanted), [type, done = std::move(done)](Result<HttpResponse> result) {
+    const auto files = [&]() -> Result<std::vector<FileInfo>> {
       try {
         HttpResponse response = result.take();
         // rclone answers an empty list for a folder that is not there, and 404 for every error.
@@ -187,18 +194,18 @@ void RestBackend::list(FileType type, ListDone done) {
         return Error(Errc::Io, std::string("cannot list ") + folder_of(type) + ": " + failure.what());
       }
     };
-    Result<std::vector<FileInfo>> files = read();
-    if (files.ok() && files.value().empty() && seen_config_) return confirm_empty(type, done);
-    done(std::move(files));
+    done(files());
   });
 }
 
 void RestBackend::confirm_empty(FileType type, const ListDone& done) {
-  channel_.send(config_request(), [type, done](const Result<HttpResponse>& result) {
+  channel_.send(config_request(), [this, type, done](const Result<HttpResponse>& result) {
     if (!result.ok()) return done(result.error());
-    if (is_success(result.value().status)) return done(std::vector<FileInfo>());
-    done(Error(Errc::Unavailable, std::string("cannot list ") + folder_of(type) +
-                                      ": the repository is not there any more, its config is missing"));
+    const HttpResponse& response = result.value();
+    if (is_success(response.status)) return list_once(type, done);  // it may have come back just now
+    const std::string what = std::string("cannot list ") + folder_of(type);
+    if (response.status != kNotFound) return done(status_error(response, what));
+    done(Error(Errc::Unavailable, what + ": the repository is not there any more, its config is missing"));
   });
 }
 

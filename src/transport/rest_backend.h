@@ -34,7 +34,7 @@ struct RestLimits {
 //   never listed on a read path, it may hold a million files) a good GET of the config, followed by a second
 //   404 of the file itself. Whatever else comes back makes it Unavailable.
 // - A folder that is not there has an empty list. Once the config was seen, an empty list is only believed
-//   when a GET of the config finds it still there.
+//   when a GET of the config finds it still there, and comes once more after that.
 // - A 2xx body can end early: its bytes are counted against the range that was asked for and the announced
 // length.
 // - A POST overwrites silently: a config is looked for first, and only written when it is NotFound.
@@ -70,6 +70,7 @@ class RestBackend : public Backend {
                      StatusDone done);
   void confirm_missing(const FileName& file, std::function<void(Error)> done);
   void confirm_by_list(const FileName& file, std::function<void(Error)> done);
+  void list_once(FileType type, ListDone done);
   void confirm_empty(FileType type, const ListDone& done);
   HttpRequest config_request() const;
   void ask_again(const FileName& file, std::function<void(Error)> done);

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <filesystem>
@@ -127,7 +128,11 @@ TEST_F(CommitterTest, WhatASnapshotDoesNotHoldAllOfIsKept) {
   maker_.leave_out(0);
   put("file", "content");
   EXPECT_EQ(sync_new(), 0);
-  EXPECT_TRUE(soon([&] { return !stdfs::exists(trays() / "00000002.done"); }));
+  EXPECT_TRUE(soon([&] {
+    return std::ranges::none_of(stdfs::directory_iterator(trays()), [](const auto& tray) {
+      return tray.path().filename().string().starts_with("00000002.");
+    });
+  }));
   life_.reset();
   mount();
   EXPECT_TRUE(stdfs::exists(kept));

@@ -4,12 +4,16 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <string>
+#include <thread>
 
 #include "base/log.h"
 #include "fs/state_files.h"
@@ -96,6 +100,36 @@ TEST_F(TrayStoreTest, ASealingThatWasCutOffIsCarriedOut) {
   ASSERT_EQ(sealed.size(), 1U);
   EXPECT_TRUE(has(*sealed[0], "file"));
   EXPECT_TRUE(second.take_open()->empty());
+}
+
+TEST_F(TrayStoreTest, ASlotThatIsHeldForTheMomentOfALookIsTakenAllTheSame) {
+  { put(*store().take_open(), "file"); }
+  const stdfs::path lock = folder_.path() / kRepository.hex() / "slot-0/lock";
+  std::optional<UniqueFd> held(std::in_place, ::open(lock.c_str(), O_RDWR | O_CLOEXEC));
+  ASSERT_EQ(::flock(held->get(), LOCK_EX | LOCK_NB), 0);
+  std::thread looker([&held] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(30));
+    held.reset();
+  });
+  EXPECT_TRUE(has(*store().take_open(), "file"));
+  looker.join();
+  const UniqueFd living(::open(lock.c_str(), O_RDWR | O_CLOEXEC));
+  ASSERT_EQ(::flock(living.get(), LOCK_EX | LOCK_NB), 0);
+  TrayStore beside = store();
+  EXPECT_TRUE(beside.take_open()->empty());
+  EXPECT_NE(beside.path().find("slot-1"), std::string::npos);
+}
+
+TEST_F(TrayStoreTest, AnOrderlyEndIsNoPowerCut) {
+  {
+    TrayStore first = store();
+    put(*first.take_open(), "file");
+    first.sync_at_the_end();
+  }
+  EXPECT_FALSE(stdfs::exists(folder_.path() / kRepository.hex() / "slot-0/boot"));
+  TrayStore second = store();
+  EXPECT_FALSE(second.take_open()->may_be_incomplete());
+  EXPECT_TRUE(stdfs::exists(folder_.path() / kRepository.hex() / "slot-0/boot"));
 }
 
 TEST_F(TrayStoreTest, WhatASnapshotLacksIsLeftAloneAndNamed) {

@@ -100,7 +100,7 @@ TEST_F(RestBackendTest, AnEmptyListIsBelievedWhileTheConfigIsThere) {
   load(backend_, config_, 1000);
   channel_.seen.clear();
   EXPECT_TRUE(list(backend_, FileType::Lock).empty());
-  EXPECT_EQ(channel_.seen, (std::vector<std::string>{"GET /locks/", "GET /config"}));
+  EXPECT_EQ(channel_.seen, (std::vector<std::string>{"GET /locks/", "GET /config", "GET /locks/"}));
 }
 
 TEST_F(RestBackendTest, AnEmptyListOfARepositoryThatIsGoneIsAnOutage) {
