@@ -33,6 +33,12 @@ std::string quoted(const std::string& value) {
 
 std::string reason(int error) { return std::generic_category().message(error); }
 
+// Whether the mount there was cut off while somebody had a file open, which keeps what is left of it.
+bool is_dead(const std::string& mountpoint) {
+  struct stat found {};
+  return ::stat(mountpoint.c_str(), &found) != 0 && (errno == ENOTCONN || errno == ECONNABORTED);
+}
+
 void want(fuse_conn_info* connection, unsigned capability, bool wanted) {
   if (wanted && (connection->capable & capability) != 0) {
     connection->want |= capability;
@@ -205,11 +211,7 @@ bool Session::run(const std::function<void()>& ready) {
     end();
     throw;
   }
-  // Of a connection that was cut off the dead mount stays while somebody has a file open.
-  struct stat found {};
-  const bool cut = failed || (::stat(impl.options.mountpoint.c_str(), &found) != 0 &&
-                              (errno == ENOTCONN || errno == ECONNABORTED));
-  const bool nobody_left = unmounted && !cut;
+  const bool nobody_left = unmounted && !failed && !is_dead(impl.options.mountpoint);
   end();
   return nobody_left;
 }

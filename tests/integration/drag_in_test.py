@@ -265,18 +265,24 @@ class Commits(DragIn):
         self.commit_and_unmount()
         self.assertEqual([snapshot["paths"] for snapshot in self.snapshots()], [["/file"]])
 
-    def test_a_signal_commits_and_ends(self):
+    def commits_all_but_what_is_being_written(self, end):
         self.mount(self.repository.folder, "commit-after=never")
         (self.new / "file").write_text("content", encoding="utf-8")
         with open(self.new / "half", "wb", buffering=0) as half:
             half.write(b"the first half")
-            os.kill(self.daemons()[0], signal.SIGTERM)
+            end()
             wait_until(lambda: not self.daemons(), "mount.restic to end")
         self.assertEqual([snapshot["paths"] for snapshot in self.snapshots()], [["/file"]])
         run("umount", "-l", self.mountpoint, check=False)  # what the open file has kept of it
         self.mount(self.repository.folder, "commit-after=never")
         self.assertEqual((self.new / "half").read_bytes(), b"the first half", "it is not part of the drop")
         self.assertNotIn("may be incomplete", (self.mountpoint / ".status").read_text())
+
+    def test_a_signal_commits_and_ends(self):
+        self.commits_all_but_what_is_being_written(lambda: os.kill(self.daemons()[0], signal.SIGTERM))
+
+    def test_who_cuts_it_off_has_it_commit_and_end(self):
+        self.commits_all_but_what_is_being_written(lambda: run("umount", "-i", "-f", self.mountpoint, check=False))
 
     def test_host_and_tags_come_from_options_and_from_new_itself(self):
         self.mount(self.repository.folder, "commit-after=never", "commit-host=by-option", "commit-tag=one")
