@@ -23,15 +23,16 @@ fs::CommitterOptions committer_options(const CommitOptions& options) {
 }
 
 fs::TrayStore open_store(const std::string& state_dir, const repo::Id& repository, Log& log) {
-  constexpr const char* kWayOut = "; name one with -o state-dir=PATH, or mount with -o ro";
+  constexpr const char* kWayOut = " with -o state-dir=PATH, or mount with -o ro";
   if (state_dir.empty()) {
     throw Error(Errc::Usage,
-                std::string("there is no state folder for new/: this user has no home") + kWayOut);
+                std::string("there is no state folder for new/: this user has no home; name one") + kWayOut);
   }
   try {
     return fs::TrayStore(state_dir, repository, log);
   } catch (const Error& error) {
-    throw Error(error.code(), "cannot use the state folder " + state_dir + ": " + error.what() + kWayOut);
+    throw Error(error.code(), "cannot use the state folder " + state_dir + ": " + error.what() +
+                                  "; name another" + kWayOut);
   }
 }
 

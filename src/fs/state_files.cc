@@ -31,9 +31,9 @@ bool is_dot(const char* name) {
 // A stream of its own position, so that `folder` itself is not moved.
 DirStream open_stream(int folder) {
   UniqueFd fd(::openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd) throw system_error("cannot read a folder of the state folder", errno);
+  if (!fd) throw system_error("cannot read a folder in the state folder", errno);
   DirStream stream(::fdopendir(fd.get()));
-  if (!stream) throw system_error("cannot read a folder of the state folder", errno);
+  if (!stream) throw system_error("cannot read a folder in the state folder", errno);
   (void)fd.release();
   return stream;
 }
@@ -42,7 +42,7 @@ const dirent* next_entry(DIR* stream) {
   for (;;) {
     errno = 0;
     const dirent* entry = ::readdir(stream);  // NOLINT(concurrency-mt-unsafe): the stream is ours alone
-    if (entry == nullptr && errno != 0) throw system_error("cannot read a folder of the state folder", errno);
+    if (entry == nullptr && errno != 0) throw system_error("cannot read a folder in the state folder", errno);
     if (entry == nullptr || !is_dot(entry->d_name)) return entry;
   }
 }
@@ -51,7 +51,7 @@ void write_all(int fd, ByteView content, const std::string& name) {
   while (!content.empty()) {
     const ssize_t written = ::write(fd, content.data(), content.size());
     if (written < 0 && errno == EINTR) continue;
-    if (written < 0) throw system_error("cannot write " + name + " of the state folder", errno);
+    if (written < 0) throw system_error("cannot write " + name + " in the state folder", errno);
     content = content.subspan(static_cast<std::size_t>(written));
   }
 }
@@ -75,22 +75,24 @@ class TreeRemover {
  private:
   void remove(int folder, const char* name, unsigned depth) {
     if (::unlinkat(folder, name, 0) == 0) return;
-    if (errno != EISDIR && errno != EPERM) throw system_error("cannot clear the state folder", errno);
+    if (errno != EISDIR && errno != EPERM)
+      throw system_error("cannot remove what a drop left in the state folder", errno);
     // Without read, write and search permission even its owner cannot empty a folder.
     UniqueFd child(::openat(folder, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-    if (!child) throw system_error("cannot clear the state folder", errno);
+    if (!child) throw system_error("cannot remove what a drop left in the state folder", errno);
     const std::string itself = "/proc/self/fd/" + std::to_string(child.get());
-    if (::chmod(itself.c_str(), 0700) != 0) throw system_error("cannot clear the state folder", errno);
+    if (::chmod(itself.c_str(), 0700) != 0)
+      throw system_error("cannot remove what a drop left in the state folder", errno);
     if (depth < kMaxOpenDepth) {
       empty(child.get(), depth + 1);
       if (::unlinkat(folder, name, AT_REMOVEDIR) != 0 && errno != ENOTEMPTY) {
-        throw system_error("cannot clear the state folder", errno);
+        throw system_error("cannot remove what a drop left in the state folder", errno);
       }
       return;
     }
     const std::string higher = ".deep-" + std::to_string(++count_);
     if (::renameat(folder, name, top_, higher.c_str()) != 0) {
-      throw system_error("cannot clear the state folder", errno);
+      throw system_error("cannot remove what a drop left in the state folder", errno);
     }
     ++moved_;
   }
@@ -125,13 +127,13 @@ Error system_error(const std::string& what, int error) {
 
 UniqueFd open_folder(int parent, const std::string& name) {
   UniqueFd fd(::openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (!fd) throw system_error("cannot open the folder " + name + " of the state folder", errno);
+  if (!fd) throw system_error("cannot open the folder " + name + " in the state folder", errno);
   return fd;
 }
 
 void make_folder(int parent, const std::string& name, unsigned mode) {
   if (::mkdirat(parent, name.c_str(), mode) != 0) {
-    throw system_error("cannot make the folder " + name + " of the state folder", errno);
+    throw system_error("cannot make the folder " + name + " in the state folder", errno);
   }
 }
 
@@ -153,7 +155,7 @@ std::vector<std::string> list_folder(int folder, std::size_t limit) {
   std::vector<std::string> names;
   const DirStream stream = open_stream(folder);
   while (const dirent* entry = next_entry(stream.get())) {
-    if (names.size() == limit) throw Error(Errc::Io, "a folder of the state folder has too many entries");
+    if (names.size() == limit) throw Error(Errc::Io, "a folder in the state folder has too many entries");
     names.emplace_back(entry->d_name);
   }
   std::sort(names.begin(), names.end());
@@ -174,9 +176,9 @@ void replace_file(int folder, const std::string& name, ByteView content) {
   const std::string temporary = name + ".part";
   UniqueFd fd(
       ::openat(folder, temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (!fd) throw system_error("cannot write " + name + " of the state folder", errno);
+  if (!fd) throw system_error("cannot write " + name + " in the state folder", errno);
   write_all(fd.get(), content, name);
-  if (::fsync(fd.get()) != 0) throw system_error("cannot sync " + name + " of the state folder", errno);
+  if (::fsync(fd.get()) != 0) throw system_error("cannot sync " + name + " in the state folder", errno);
   rename_in(folder, temporary, name);
   sync_folder(folder);
 }
@@ -184,22 +186,22 @@ void replace_file(int folder, const std::string& name, ByteView content) {
 std::optional<Bytes> read_file(int folder, const std::string& name, std::size_t limit) {
   const UniqueFd fd(::openat(folder, name.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
   if (!fd && errno == ENOENT) return std::nullopt;
-  if (!fd) throw system_error("cannot read " + name + " of the state folder", errno);
+  if (!fd) throw system_error("cannot read " + name + " in the state folder", errno);
   Bytes content;
   for (;;) {
     const std::size_t have = content.size();
-    if (have > limit) throw Error(Errc::Damaged, name + " of the state folder is too long");
+    if (have > limit) throw Error(Errc::Damaged, name + " in the state folder is too long");
     content.resize(have + 16384);
     const ssize_t got = ::read(fd.get(), content.data() + have, 16384);
     content.resize(have + static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
     if (got == 0) return content;
-    if (got < 0 && errno != EINTR) throw system_error("cannot read " + name + " of the state folder", errno);
+    if (got < 0 && errno != EINTR) throw system_error("cannot read " + name + " in the state folder", errno);
   }
 }
 
 void remove_file(int folder, const std::string& name) {
   if (::unlinkat(folder, name.c_str(), 0) != 0 && errno != ENOENT) {
-    throw system_error("cannot remove " + name + " of the state folder", errno);
+    throw system_error("cannot remove " + name + " in the state folder", errno);
   }
 }
 
@@ -218,7 +220,7 @@ void remove_tree(int parent, const std::string& name) {
     remover.empty(top.get(), 0);
   } while (remover.moved_any());
   if (::unlinkat(parent, name.c_str(), AT_REMOVEDIR) != 0) {
-    throw system_error("cannot clear the state folder", errno);
+    throw system_error("cannot remove what a drop left in the state folder", errno);
   }
 }
 

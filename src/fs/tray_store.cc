@@ -58,7 +58,7 @@ UniqueFd make_and_open(int parent, const std::string& name) {
   if (::mkdirat(parent, name.c_str(), 0700) == 0) {
     sync_folder(parent);
   } else if (errno != EEXIST) {
-    throw system_error("cannot make the folder " + name + " of the state folder", errno);
+    throw system_error("cannot make the folder " + name + " in the state folder", errno);
   }
   return open_folder(parent, name);
 }
@@ -89,18 +89,15 @@ UniqueFd lock_slot(int slot) {
   return {};
 }
 
-// The run of the machine that a mount was in which used the slot last; the present one if that is not known.
-std::string boot_of(int slot) {
+// The run of the machine that a mount was in which used the slot last, where that is known.
+std::optional<std::string> boot_of(int slot) {
   const std::optional<Bytes> boot = read_file(slot, kBoot, kMaxBoot);
-  return boot ? std::string(as_text(*boot)) : boot_id();
+  if (!boot) return std::nullopt;
+  return std::string(as_text(*boot));
 }
 
 void note_boot(int slot, Log& log) {
   try {
-    if (const std::optional<Bytes> known = read_file(slot, kBoot, kMaxBoot);
-        known && as_text(*known) == boot_id()) {
-      return;
-    }
     replace_file(slot, kBoot, as_bytes(boot_id()));
   } catch (const Error& error) {
     log.warning(std::string("a power cut in this run of the machine will go unnoticed: ") + error.what());
@@ -158,7 +155,8 @@ void TrayStore::take_slots() {
 
 void TrayStore::read_slot(Slot& slot, bool own) {
   std::vector<std::unique_ptr<Tray>> open;
-  const std::string boot = boot_of(slot.folder.get());
+  const std::optional<std::string> boot = boot_of(slot.folder.get());
+  const bool went_down = boot && *boot != boot_id();
   for (const std::string& folder : list_folder(slot.trays.get(), kMaxNames)) {
     const std::string place = repository_.hex() + "/" + slot.name + "/trays/" + folder;
     const std::optional<TrayName> name = parse_tray_name(folder);
@@ -178,7 +176,7 @@ void TrayStore::read_slot(Slot& slot, bool own) {
     }
     try {
       auto tray = Tray::open(slot.trays.get(), folder, repository_);
-      if (tray->state() == Tray::State::Open && boot != boot_id() && !tray->empty()) tray->suspect();
+      if (went_down && tray->state() == Tray::State::Open && !tray->empty()) tray->suspect();
       if (tray->may_be_incomplete()) {
         problems_.push_back("the machine went down, or its disk failed, before the drop in " + place +
                             " was on the disk: files of its snapshot may be incomplete");
@@ -188,7 +186,7 @@ void TrayStore::read_slot(Slot& slot, bool own) {
       problems_.push_back("left alone: the drop in " + place + ": " + error.what());
     }
   }
-  note_boot(slot.folder.get(), log_);
+  if (!boot || went_down) note_boot(slot.folder.get(), log_);
   // The names are sorted: the last open tray is the newest; a later one exists only when sealing had begun.
   if (own && !open.empty()) {
     open_ = std::move(open.back());

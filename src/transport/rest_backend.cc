@@ -11,6 +11,7 @@ namespace restic::transport {
 namespace {
 
 constexpr int kNotFound = 404;
+constexpr std::uint64_t kAnyConfig = std::uint64_t{1} << 20U;  // bytes; a config has some 150
 
 bool is_success(int status) { return status >= 200 && status < 300; }
 
@@ -176,9 +177,7 @@ void RestBackend::list(FileType type, ListDone done) {
 }
 
 void RestBackend::list_once(FileType type, ListDone done) {
-  HttpRequest wanted = request("GET", path_of(type), limits_.list);
-  wanted.body_limit = limits_.list_body;
-  channel_.send(std::move(wanted), [type, done = std::move(done)](Result<HttpResponse> result) {
+  channel_.send(list_request(type), [type, done = std::move(done)](Result<HttpResponse> result) {
     const auto files = [&]() -> Result<std::vector<FileInfo>> {
       try {
         HttpResponse response = result.take();
@@ -209,17 +208,22 @@ void RestBackend::confirm_empty(FileType type, const ListDone& done) {
   });
 }
 
+HttpRequest RestBackend::list_request(FileType type) const {
+  HttpRequest made = request("GET", path_of(type), limits_.list);
+  made.body_limit = limits_.list_body;
+  return made;
+}
+
 HttpRequest RestBackend::config_request() const {
   HttpRequest made = request("GET", path_of(FileName{FileType::Config, ""}), limits_.read);
-  made.body_limit = limits_.list_body;
+  made.body_limit = kAnyConfig;
   return made;
 }
 
 void RestBackend::save(const FileName& file, SharedContent content, StatusDone done) {
   if (const auto problem = name_problem(file)) return refuse(*problem, std::move(done));
   if (file.type != FileType::Config) return post(file, content, std::move(done));
-  constexpr std::uint64_t kAnySize = std::uint64_t{1} << 20U;
-  load(file, kAnySize, Urgency::Demand,
+  load(file, kAnyConfig, Urgency::Demand,
        [this, file, content, done = std::move(done)](const Result<Bytes>& there) {
          // Equal bytes, with their random id, are an earlier attempt of ours whose answer was lost.
          if (there.ok() && equals(*content, there.value())) return done(Unit{});
@@ -284,8 +288,7 @@ void RestBackend::confirm_missing(const FileName& file, std::function<void(Error
   if (file.type != FileType::Config && file.type != FileType::Pack)
     return confirm_by_list(file, std::move(done));
   const bool is_config = file.type == FileType::Config;
-  HttpRequest witness = is_config ? request("GET", path_of(FileType::Key), limits_.list) : config_request();
-  witness.body_limit = limits_.list_body;
+  HttpRequest witness = is_config ? list_request(FileType::Key) : config_request();
   channel_.send(std::move(witness), [this, file, done = std::move(done)](const Result<HttpResponse>& result) {
     if (!result.ok()) return done(result.error());
     if (!is_success(result.value().status)) return done(doubtful_error(file));

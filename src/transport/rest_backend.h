@@ -72,6 +72,7 @@ class RestBackend : public Backend {
   void confirm_by_list(const FileName& file, std::function<void(Error)> done);
   void list_once(FileType type, ListDone done);
   void confirm_empty(FileType type, const ListDone& done);
+  HttpRequest list_request(FileType type) const;
   HttpRequest config_request() const;
   void ask_again(const FileName& file, std::function<void(Error)> done);
   // Completes a call that makes no sense with the reason, on the channel's thread as every other.
