@@ -95,6 +95,8 @@ void H2Connection::give_up(const Error& reason) {
 void H2Connection::loop() {
   block_signals_on_this_thread();
   converse();
+  // First, so that what fails now and is tried again goes to the next connection.
+  if (failure_->code() != Errc::Cancelled) on_closed_(*failure_);
   session_.fail_all(*failure_);
   refuse_waiting(*failure_);
   // The server sees the end of its input, and ends.
@@ -102,7 +104,6 @@ void H2Connection::loop() {
   ::epoll_ctl(poller_.get(), EPOLL_CTL_DEL, to_server_.get(), nullptr);
   from_server_.reset();
   to_server_.reset();
-  if (failure_->code() != Errc::Cancelled) on_closed_(*failure_);
   for (;;) {
     refuse_waiting(*failure_);
     {

@@ -26,12 +26,13 @@ struct H2ConnectionLimits {
 };
 
 // One HTTP/2 connection over a pair of pipes, run by one thread. It lives as long as the server at the other
-// end: when that ends or breaks the protocol, everything under way fails with Unavailable, and so does every
-// later `send`.
+// end: when that ends or breaks the protocol, or a change was broken off (see H2Session), everything under
+// way fails with Unavailable, and so does every later `send`.
 class H2Connection : public HttpChannel {
  public:
-  // `on_closed` is called once, on the connection's thread, with the reason when it ends by itself; it must
-  // not destroy the connection. Both ends must be pipes (or sockets) of ours; they are made non-blocking.
+  // `on_closed` is called once, on the connection's thread, with the reason when it ends by itself, and
+  // before what is under way fails; it must not destroy the connection. Both ends must be pipes (or sockets)
+  // of ours; they are made non-blocking.
   H2Connection(UniqueFd from_server, UniqueFd to_server, const H2ConnectionLimits& limits,
                std::function<void(const Error&)> on_closed);
   // Cancels what is under way and closes both ends. Not to be called on the connection's thread.

@@ -47,14 +47,24 @@ struct H2Session::Impl {
     const auto found = streams.find(id);
     return found == streams.end() ? nullptr : &found->second;
   }
-  // The stream is done with, well or not: its completion runs once nghttp2 is left.
+  // The stream is done with, well or not: its completion runs once nghttp2 is left. A change without an
+  // answer breaks the connection, for the server may be at it still: rclone, when the stream of an upload
+  // ends, removes by its name what it has of the file, at a time of its own, though the next attempt may have
+  // saved the whole of it meanwhile.
   void finish(std::int32_t id, const Error& otherwise) {
     auto node = streams.extract(id);
     if (node.empty()) return;
-    if (node.mapped().body_size() > kSmallUpload) --uploads;
+    const H2Stream& stream = node.mapped();
+    if (stream.body_size() > kSmallUpload) --uploads;
+    if (stream.may_go_on())
+      break_with(stream.request().method + " " + stream.request().path + " was broken off");
     finished.emplace_back(std::move(node.mapped()), otherwise);
   }
   void run_completions() {
+    // Of a broken connection fail_all() does that: who tries again should find that it is broken.
+    if (broken.empty()) complete_finished();
+  }
+  void complete_finished() {
     while (!finished.empty()) {
       auto batch = std::exchange(finished, {});
       for (auto& [stream, otherwise] : batch) stream.complete(otherwise);
@@ -175,7 +185,7 @@ ssize_t H2Session::Impl::read_body(nghttp2_session* session, std::int32_t id, st
                                    std::size_t room, std::uint32_t* flags, nghttp2_data_source*, void* user) {
   Impl& impl = self(user);
   H2Stream* stream = impl.find(id);
-  if (stream == nullptr) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+  if (stream == nullptr) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;  // answered and reset meanwhile
   const auto initial = static_cast<std::int32_t>(
       nghttp2_session_get_remote_settings(session, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE));
   const std::int32_t in_flight = initial - nghttp2_session_get_stream_remote_window_size(session, id);
@@ -184,7 +194,10 @@ ssize_t H2Session::Impl::read_body(nghttp2_session* session, std::int32_t id, st
   const std::size_t took =
       stream->take_body(to, std::min(room, static_cast<std::size_t>(std::max(allowed, 0))));
   stream->touch(impl.now);
-  if (stream->problem()) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;  // the stream is reset, and ends
+  if (const std::optional<Error> problem = stream->problem()) {
+    impl.finish(id, *problem);
+    return NGHTTP2_ERR_CALLBACK_FAILURE;
+  }
   if (stream->body_sent()) *flags |= NGHTTP2_DATA_FLAG_EOF;
   return static_cast<ssize_t>(took);
 }
@@ -229,6 +242,7 @@ void H2Session::receive(ByteView input, Clock::time_point now) {
 
 ByteView H2Session::next_output() {
   impl_->run_completions();  // of streams that ended with what was sent before
+  if (!impl_->broken.empty()) return {};
   const std::uint8_t* data = nullptr;
   const ssize_t size = nghttp2_session_mem_send(impl_->session, &data);
   if (size < 0) impl_->break_with(nghttp2_strerror(static_cast<int>(size)));
@@ -243,7 +257,7 @@ void H2Session::check_deadlines(Clock::time_point now) {
     if (stream.expired(now)) expired.push_back(id);
   }
   for (const std::int32_t id : expired) {
-    impl_->reset(id, NGHTTP2_CANCEL);
+    impl_->reset(id, NGHTTP2_CANCEL);  // not sent where finish() breaks the connection
     impl_->finish(id, {Errc::Timeout, "no answer in time for " + impl_->find(id)->request().path});
   }
   impl_->run_completions();
@@ -252,7 +266,7 @@ void H2Session::check_deadlines(Clock::time_point now) {
 void H2Session::fail_all(const Error& error) {
   impl_->break_with(error.what());
   while (!impl_->streams.empty()) impl_->finish(impl_->streams.begin()->first, error);
-  impl_->run_completions();
+  impl_->complete_finished();
 }
 
 void H2Session::ping() { nghttp2_submit_ping(impl_->session, NGHTTP2_FLAG_NONE, nullptr); }

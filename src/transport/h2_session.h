@@ -16,7 +16,12 @@ namespace restic::transport {
 // The client's end of one HTTP/2 connection, without I/O and without a clock of its own: bytes go in by
 // `receive`, come out by `next_output`, and time is told. Everything it does follows from those calls, so
 // tests drive it byte by byte. Not thread-safe; completions run inside `receive`, `next_output`,
-// `check_deadlines` and `fail_all`, never inside nghttp2, and may call `submit`.
+// `check_deadlines` and `fail_all`, never inside nghttp2, and may call `submit`. Once the connection is
+// broken they wait for `fail_all`.
+//
+// A request that is broken off (by its deadline, its body, or the server) is a matter of its own stream if it
+// was a GET. Anything else that ends without an answer breaks the connection: nothing may be done for it any
+// more when it is tried again.
 //
 // Bodies of ranged answers are received into a buffer of the asked length, others into one of their announced
 // length, never beyond the request's limit. Uploads keep few bytes unacknowledged each: the server's window
@@ -40,7 +45,7 @@ class H2Session {
   // method.
   ByteView next_output();
 
-  // Fails every request that is past its deadline with Timeout.
+  // Fails every request that is past its deadline with Timeout; breaks the connection if one was no GET.
   void check_deadlines(Clock::time_point now);
   // Fails every request; the session takes no more.
   void fail_all(const Error& error);

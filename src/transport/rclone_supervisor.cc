@@ -145,13 +145,14 @@ void RcloneSupervisor::connect(RcloneProcess& process) {
     std::lock_guard lock(mutex_);
     connection_closed_ = false;
   }
-  auto connection = std::make_unique<H2Connection>(process.take_stdout(), process.take_stdin(),
-                                                   limits_.connection, [this](const Error& reason) {
-                                                     std::lock_guard lock(mutex_);
-                                                     connection_closed_ = true;
-                                                     why_closed_ = reason.what();
-                                                     wake();
-                                                   });
+  auto connection = std::make_unique<H2Connection>(
+      process.take_stdout(), process.take_stdin(), limits_.connection, [this](const Error& reason) {
+        log_.info(std::string("the connection to rclone ended: ") + reason.what());
+        std::lock_guard lock(mutex_);
+        connection_closed_ = true;
+        why_closed_ = reason.what();
+        wake();
+      });
   std::lock_guard lock(mutex_);
   pid_ = process.pid();
   started_ = Clock::now();

@@ -48,6 +48,7 @@ struct H2Server::Impl {
   static int on_frame(nghttp2_session*, const nghttp2_frame* frame, void* user) {
     Impl& impl = self(user);
     if (frame->hd.type == NGHTTP2_PING) ++impl.pings;
+    if (frame->hd.type == NGHTTP2_RST_STREAM) ++impl.resets;
     const bool may_end = frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA;
     if (may_end && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) impl.answer(frame->hd.stream_id);
     return 0;
@@ -75,6 +76,7 @@ struct H2Server::Impl {
   std::map<std::int32_t, std::pair<H2Reply, std::size_t>> replies;
   std::set<std::string> stalled;
   std::size_t pings = 0;
+  std::size_t resets = 0;
 };
 
 H2Server::Impl::Impl(Script answers) : script(std::move(answers)) {
@@ -130,5 +132,6 @@ Bytes H2Server::take_output() {
 
 void H2Server::go_away() { nghttp2_session_terminate_session(impl_->session, NGHTTP2_NO_ERROR); }
 std::size_t H2Server::pings() const { return impl_->pings; }
+std::size_t H2Server::resets() const { return impl_->resets; }
 
 }  // namespace restic::test

@@ -45,6 +45,7 @@ class H2Server {
   Bytes take_output();
   void go_away();
   std::size_t pings() const;
+  std::size_t resets() const;  // streams that the client broke off
 
  private:
   struct Impl;

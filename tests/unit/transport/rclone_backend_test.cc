@@ -10,6 +10,7 @@
 #include <fstream>
 #include <future>
 
+#include "support/failing_content.h"
 #include "support/fake_backend.h"
 #include "support/processes.h"
 #include "support/script.h"
@@ -133,6 +134,21 @@ TEST_F(RcloneBackendTest, FailsWhatIsUnderWayAndServesAgainAfterRcloneDied) {
   ASSERT_TRUE(eventually([&] { return backend->rclone_pid() != 0 && backend->rclone_pid() != first; }));
   EXPECT_EQ(load(*backend, file, 1000).size(), 1000U);
   EXPECT_NE(backend->describe().find("1 restarts"), std::string::npos) << backend->describe();
+}
+
+// An rclone whose upload was broken off removes what it has of the file when it comes to it.
+TEST_F(RcloneBackendTest, TriesAnUploadThatWasBrokenOffAgainWithAnotherRclone) {
+  const auto backend = open();
+  const FileName file = numbered_file(FileType::Pack, 1);
+  for (int attempt = 0; attempt < 5; ++attempt) {
+    const pid_t before = backend->rclone_pid();
+    const auto bad = std::make_shared<test::FailingContent>(300'000, 250'000);
+    EXPECT_THROW(await<Unit>([&](StatusDone done) { backend->save(file, bad, std::move(done)); }), Error);
+    save(*backend, file, std::make_shared<const Bytes>(Bytes(1000)));
+    EXPECT_NE(backend->rclone_pid(), before);
+    EXPECT_EQ(load(*backend, file, 1000).size(), 1000U);
+  }
+  EXPECT_NE(backend->describe().find("5 restarts"), std::string::npos) << backend->describe();
 }
 
 TEST_F(RcloneBackendTest, ReadsCompleteThoughRcloneIsKilledAgainAndAgain) {
