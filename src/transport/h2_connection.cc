@@ -42,7 +42,7 @@ void watch(int poller, int operation, int fd, std::uint32_t events) {
 }  // namespace
 
 H2Connection::H2Connection(UniqueFd from_server, UniqueFd to_server, const H2ConnectionLimits& limits,
-                           std::function<void(const Error&)> on_closed)
+                           OnClosed on_closed)
     : limits_(limits),
       on_closed_(std::move(on_closed)),
       from_server_(std::move(from_server)),
@@ -96,7 +96,7 @@ void H2Connection::loop() {
   block_signals_on_this_thread();
   converse();
   // First, so that what fails now and is tried again goes to the next connection.
-  if (failure_->code() != Errc::Cancelled) on_closed_(*failure_);
+  if (failure_->code() != Errc::Cancelled) on_closed_(*failure_, take_waiting());
   session_.fail_all(*failure_);
   refuse_waiting(*failure_);
   // The server sees the end of its input, and ends.
@@ -153,9 +153,10 @@ void H2Connection::step() {
   look_at_clock();
 }
 
-std::optional<H2Connection::Waiting> H2Connection::next_waiting() {
+std::optional<HttpCall> H2Connection::next_waiting() {
   std::lock_guard lock(mutex_);
   if (given_up_) throw Error(*given_up_);
+  if (session_.ended()) return std::nullopt;  // broken since the last look
   if (session_.active() >= limits_.streams) return std::nullopt;
   if (!waiting_.empty()) return waiting_.pop();
   if (!waiting_uploads_.empty() && session_.active_uploads() < limits_.uploads) return waiting_uploads_.pop();
@@ -163,7 +164,7 @@ std::optional<H2Connection::Waiting> H2Connection::next_waiting() {
 }
 
 void H2Connection::start_waiting() {
-  while (std::optional<Waiting> next = next_waiting()) {
+  while (std::optional<HttpCall> next = next_waiting()) {
     const auto now = H2Session::Clock::now();
     if (session_.active() == 0) last_input_ = now;  // the silence before did not mean anything
     HttpDone counted = [this, done = std::move(next->done)](Result<HttpResponse> result) {
@@ -225,14 +226,16 @@ void H2Connection::look_at_clock() {
   }
 }
 
+std::vector<HttpCall> H2Connection::take_waiting() {
+  std::lock_guard lock(mutex_);
+  std::vector<HttpCall> calls;
+  while (!waiting_.empty()) calls.push_back(waiting_.pop());
+  while (!waiting_uploads_.empty()) calls.push_back(waiting_uploads_.pop());
+  return calls;
+}
+
 void H2Connection::refuse_waiting(const Error& reason) {
-  for (;;) {
-    std::unique_lock lock(mutex_);
-    if (waiting_.empty() && waiting_uploads_.empty()) return;
-    const Waiting next = waiting_.empty() ? waiting_uploads_.pop() : waiting_.pop();
-    lock.unlock();
-    next.done(reason);
-  }
+  for (const HttpCall& call : take_waiting()) call.done(reason);
 }
 
 }  // namespace restic::transport

@@ -9,6 +9,7 @@
 #include <mutex>
 #include <optional>
 #include <thread>
+#include <vector>
 
 #include "base/unique_fd.h"
 #include "transport/h2_session.h"
@@ -26,31 +27,29 @@ struct H2ConnectionLimits {
 };
 
 // One HTTP/2 connection over a pair of pipes, run by one thread. It lives as long as the server at the other
-// end: when that ends or breaks the protocol, or a change was broken off (see H2Session), everything under
-// way fails with Unavailable, and so does every later `send`.
+// end: when that ends or breaks the protocol, or a change was broken off (see H2Session), what is under way
+// fails, with Unavailable if it has no reason of its own, and so does every later `send`.
 class H2Connection : public HttpChannel {
  public:
-  // `on_closed` is called once, on the connection's thread, with the reason when it ends by itself, and
+  // Why it ended, and what waited and was never begun.
+  using OnClosed = std::function<void(const Error&, std::vector<HttpCall>)>;
+
+  // `on_closed` is called once, on the connection's thread, when it ends by itself or was given up, and
   // before what is under way fails; it must not destroy the connection. Both ends must be pipes (or sockets)
   // of ours; they are made non-blocking.
   H2Connection(UniqueFd from_server, UniqueFd to_server, const H2ConnectionLimits& limits,
-               std::function<void(const Error&)> on_closed);
+               OnClosed on_closed);
   // Cancels what is under way and closes both ends. Not to be called on the connection's thread.
   ~H2Connection() override;
 
   void send(HttpRequest request, HttpDone done) override;
-  // Ends the conversation for a reason that its owner knows first: all under way fails with it. Returns at
-  // once.
+  // Ends the conversation for a reason that its owner knows first: what is under way fails with it. Returns
+  // at once.
   void give_up(const Error& reason);
   // Complete answers so far. Thread-safe.
   std::uint64_t answers() const noexcept { return answers_; }
 
  private:
-  struct Waiting {
-    HttpRequest request;
-    HttpDone done;
-  };
-
   void loop();
   void converse();
   void step();
@@ -59,19 +58,20 @@ class H2Connection : public HttpChannel {
   void fill();
   void look_at_clock();
   void refuse_waiting(const Error& reason);
-  std::optional<Waiting> next_waiting();
+  std::optional<HttpCall> next_waiting();
+  std::vector<HttpCall> take_waiting();
   void wake() const;
 
   const H2ConnectionLimits limits_;
-  const std::function<void(const Error&)> on_closed_;
+  const OnClosed on_closed_;
   UniqueFd from_server_;
   UniqueFd to_server_;
   UniqueFd wakeup_;
   UniqueFd poller_;
 
   std::mutex mutex_;
-  UrgentQueue<Waiting> waiting_;
-  UrgentQueue<Waiting> waiting_uploads_;
+  UrgentQueue<HttpCall> waiting_;
+  UrgentQueue<HttpCall> waiting_uploads_;
   bool stopping_ = false;
   std::optional<Error> given_up_;
 

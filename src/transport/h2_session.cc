@@ -185,7 +185,7 @@ ssize_t H2Session::Impl::read_body(nghttp2_session* session, std::int32_t id, st
                                    std::size_t room, std::uint32_t* flags, nghttp2_data_source*, void* user) {
   Impl& impl = self(user);
   H2Stream* stream = impl.find(id);
-  if (stream == nullptr) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;  // answered and reset meanwhile
+  if (stream == nullptr) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
   const auto initial = static_cast<std::int32_t>(
       nghttp2_session_get_remote_settings(session, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE));
   const std::int32_t in_flight = initial - nghttp2_session_get_stream_remote_window_size(session, id);
@@ -235,6 +235,7 @@ void H2Session::submit(HttpRequest request, HttpDone done, Clock::time_point now
 
 void H2Session::receive(ByteView input, Clock::time_point now) {
   impl_->now = now;
+  if (!impl_->broken.empty()) return;
   const ssize_t used = nghttp2_session_mem_recv(impl_->session, input.data(), input.size());
   if (used < 0) impl_->break_with(nghttp2_strerror(static_cast<int>(used)));
   impl_->run_completions();
@@ -252,6 +253,7 @@ ByteView H2Session::next_output() {
 
 void H2Session::check_deadlines(Clock::time_point now) {
   impl_->now = now;
+  if (!impl_->broken.empty()) return;
   std::vector<std::int32_t> expired;
   for (const auto& [id, stream] : impl_->streams) {
     if (stream.expired(now)) expired.push_back(id);
@@ -269,7 +271,9 @@ void H2Session::fail_all(const Error& error) {
   impl_->complete_finished();
 }
 
-void H2Session::ping() { nghttp2_submit_ping(impl_->session, NGHTTP2_FLAG_NONE, nullptr); }
+void H2Session::ping() {
+  if (impl_->broken.empty()) nghttp2_submit_ping(impl_->session, NGHTTP2_FLAG_NONE, nullptr);
+}
 
 std::size_t H2Session::active() const noexcept { return impl_->streams.size(); }
 std::size_t H2Session::active_uploads() const noexcept { return impl_->uploads; }

@@ -45,6 +45,11 @@ struct HttpResponse {
 // ended before its announced length), Timeout, Damaged (larger than its limit), Cancelled.
 using HttpDone = std::function<void(Result<HttpResponse>)>;
 
+struct HttpCall {
+  HttpRequest request;
+  HttpDone done;
+};
+
 // Something that carries HTTP requests. `send` is thread-safe, returns at once and calls `done` exactly once,
 // on a thread of the channel's own; `done` must not block and may send. The destructor completes what is left
 // (Cancelled).

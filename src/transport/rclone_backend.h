@@ -20,7 +20,7 @@ class RcloneBackend : public Backend {
   // that.
   RcloneBackend(RcloneCommand command, std::string remote, const RcloneLimits& limits, const RestLimits& rest,
                 Log& log);
-  // Cancels what is under way, ends rclone and waits for its end.
+  // Cancels what is under way and ends rclone.
   ~RcloneBackend() override = default;
 
   void load(const FileName& file, std::uint64_t limit, Urgency urgency, LoadDone done) override;

@@ -24,6 +24,7 @@ namespace {
 constexpr std::size_t kKeptLines = 8;
 constexpr std::size_t kLongestLine = 2048;
 constexpr std::chrono::milliseconds kLittlePatience{500};
+constexpr std::chrono::milliseconds kTimeToDie{5000};  // after SIGKILL, on a busy machine
 
 bool is_time_stamp(std::string_view text) {
   constexpr std::string_view kShape = "0000/00/00 00:00:00 ";
@@ -90,6 +91,11 @@ void RcloneProcess::take_line(std::string_view line) {
   if (lines_.size() > kKeptLines) lines_.pop_front();
 }
 
+bool RcloneProcess::has_ended() const {
+  pollfd watched{pidfd_.get(), POLLIN, 0};
+  return ::poll(&watched, 1, 0) > 0;
+}
+
 bool RcloneProcess::wait_for_exit(std::chrono::milliseconds patience) {
   using Clock = std::chrono::steady_clock;
   const auto end = Clock::now() + patience;
@@ -105,7 +111,7 @@ bool RcloneProcess::wait_for_exit(std::chrono::milliseconds patience) {
 }
 
 bool RcloneProcess::stop(std::chrono::milliseconds patience) {
-  if (reaped_) return ended_by_itself_;
+  if (std::exchange(stopped_, true)) return ended_by_itself_;
   stdin_.reset();
   stdout_.reset();
   ended_by_itself_ = wait_for_exit(patience);
@@ -115,16 +121,20 @@ bool RcloneProcess::stop(std::chrono::milliseconds patience) {
   }
   // Before it is reaped, while its number cannot be anybody else's: whatever it started goes with it.
   ::kill(-pid_, SIGKILL);
-  while (::waitpid(pid_, &status_, 0) < 0 && errno == EINTR) {
+  if (wait_for_exit(kTimeToDie)) {
+    while (::waitpid(pid_, &status_, 0) < 0 && errno == EINTR) {
+    }
+    reaped_ = true;
   }
-  reaped_ = true;
   read_stderr();
   return ended_by_itself_;
 }
 
 std::string RcloneProcess::last_words() const {
   std::string words = name_;
-  if (WIFSIGNALED(status_)) {
+  if (!reaped_) {
+    words += " does not even die, a hanging disk keeps it";
+  } else if (WIFSIGNALED(status_)) {
     words += " was killed by signal " + std::to_string(WTERMSIG(status_));
   } else {
     words += " ended with status " + std::to_string(WEXITSTATUS(status_));

@@ -40,9 +40,11 @@ class RcloneProcess {
   // comes.
   int stderr_fd() const noexcept { return stderr_.get(); }
   bool read_stderr();
+  bool has_ended() const;
 
   // Ends the program and everything in its group: waits `patience` for it to end by itself (its stdin should
-  // be closed by then), as long again after SIGTERM, then kills. Blocks until it is reaped.
+  // be closed by then), as long again after SIGTERM, then kills and reaps it. One that a system call on a
+  // hanging disk keeps from dying is left after five seconds: it does nothing any more when that call ends.
   // True: it ended by itself.
   bool stop(std::chrono::milliseconds patience);
   // How it ended, with its own words: "ended with status 1: didn't find section in config file". After
@@ -61,6 +63,7 @@ class RcloneProcess {
   UniqueFd pidfd_;
   pid_t pid_ = -1;
   int status_ = 0;
+  bool stopped_ = false;
   bool reaped_ = false;
   bool ended_by_itself_ = false;
   std::string partial_line_;

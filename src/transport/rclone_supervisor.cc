@@ -108,17 +108,19 @@ void RcloneSupervisor::run_once() {
     RcloneProcess process(command_.program, command_.arguments, log_);
     connect(process);
     watch(process);
+    const bool ended_first = process.has_ended();
     disconnect("rclone ended");
     const bool by_itself = process.stop(limits_.patience);
     std::unique_lock lock(mutex_);
     pid_ = 0;
     const bool stopping = stopping_;
     const bool first = !answered_;
-    const std::string end = by_itself ? process.last_words() : why_closed_ + ", " + process.last_words();
+    const std::string words = process.last_words();
+    const std::string reason = why_closed_ + ", " + words;
     lock.unlock();
     if (stopping) return;
-    if (first) return fail_first({Errc::Unavailable, end});
-    log_.warning(end + "; it is started again");
+    if (first) return fail_first({Errc::Unavailable, by_itself ? words : reason});
+    log_.warning((by_itself && ended_first ? words : reason) + "; it is started again");
   } catch (const Error& error) {
     could_not_run(error);
   } catch (const std::exception& failure) {  // no memory, no thread
@@ -146,11 +148,13 @@ void RcloneSupervisor::connect(RcloneProcess& process) {
     connection_closed_ = false;
   }
   auto connection = std::make_unique<H2Connection>(
-      process.take_stdout(), process.take_stdin(), limits_.connection, [this](const Error& reason) {
-        log_.info(std::string("the connection to rclone ended: ") + reason.what());
+      process.take_stdout(), process.take_stdin(), limits_.connection,
+      [this](const Error& reason, std::vector<HttpCall> never_begun) {
         std::lock_guard lock(mutex_);
         connection_closed_ = true;
         why_closed_ = reason.what();
+        waiting_.insert(waiting_.begin(), std::make_move_iterator(never_begun.begin()),
+                        std::make_move_iterator(never_begun.end()));
         wake();
       });
   std::lock_guard lock(mutex_);
@@ -158,7 +162,7 @@ void RcloneSupervisor::connect(RcloneProcess& process) {
   started_ = Clock::now();
   ++starts_;
   connection_ = std::move(connection);
-  for (Waiting& next : waiting_) connection_->send(std::move(next.request), std::move(next.done));
+  for (HttpCall& next : waiting_) connection_->send(std::move(next.request), std::move(next.done));
   waiting_.clear();
 }
 
@@ -226,12 +230,12 @@ void RcloneSupervisor::pause() {
 }
 
 void RcloneSupervisor::refuse_waiting(const Error& reason) {
-  std::vector<Waiting> refused;
+  std::vector<HttpCall> refused;
   {
     std::lock_guard lock(mutex_);
     refused = std::exchange(waiting_, {});
   }
-  for (const Waiting& next : refused) next.done(reason);
+  for (const HttpCall& next : refused) next.done(reason);
 }
 
 }  // namespace restic::transport

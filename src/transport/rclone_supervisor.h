@@ -32,15 +32,16 @@ struct RcloneLimits {
   std::chrono::milliseconds patience{3000};  // for an rclone that should end
 };
 
-// Keeps one rclone running and carries requests to it. What is under way when rclone dies fails with
-// Unavailable; what is sent while it is being started again waits for that start, which happens within
-// `longest_restart`. One thread starts, watches and reaps the process for the whole life of the object (the
-// kernel kills rclone with it). Thread-safe.
+// Keeps one rclone running and carries requests to it. What is under way when rclone dies, or is ended
+// because a change was broken off (see H2Session), fails with Unavailable; what was not begun, and what is
+// sent while rclone is being started again, waits for that start, which happens within `longest_restart`. One
+// thread starts, watches and reaps the process for the whole life of the object (the kernel kills rclone with
+// it). Thread-safe.
 class RcloneSupervisor : public HttpChannel {
  public:
   // Returns at once; the first start is under way. `log` must outlive the object.
   RcloneSupervisor(RcloneCommand command, const RcloneLimits& limits, Log& log);
-  // Cancels what is under way and ends rclone. Blocks until it is reaped.
+  // Cancels what is under way and ends rclone. Blocks for as long as RcloneProcess::stop() does.
   ~RcloneSupervisor() override;
 
   void send(HttpRequest request, HttpDone done) override;
@@ -56,10 +57,6 @@ class RcloneSupervisor : public HttpChannel {
   pid_t pid() const;
 
  private:
-  struct Waiting {
-    HttpRequest request;
-    HttpDone done;
-  };
   using Clock = std::chrono::steady_clock;
 
   void loop();
@@ -82,7 +79,7 @@ class RcloneSupervisor : public HttpChannel {
   mutable std::mutex mutex_;
   mutable std::condition_variable changed_;
   std::unique_ptr<H2Connection> connection_;
-  std::vector<Waiting> waiting_;
+  std::vector<HttpCall> waiting_;
   bool stopping_ = false;
   bool connection_closed_ = false;
   std::string why_closed_;

@@ -49,6 +49,11 @@ struct H2Server::Impl {
     Impl& impl = self(user);
     if (frame->hd.type == NGHTTP2_PING) ++impl.pings;
     if (frame->hd.type == NGHTTP2_RST_STREAM) ++impl.resets;
+    const bool begins = frame->hd.type == NGHTTP2_HEADERS;
+    if (begins && impl.early.count(impl.requests[frame->hd.stream_id].headers[":path"]) != 0) {
+      impl.answer(frame->hd.stream_id);
+      return 0;
+    }
     const bool may_end = frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA;
     if (may_end && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) impl.answer(frame->hd.stream_id);
     return 0;
@@ -75,6 +80,7 @@ struct H2Server::Impl {
   std::map<std::int32_t, H2Request> requests;
   std::map<std::int32_t, std::pair<H2Reply, std::size_t>> replies;
   std::set<std::string> stalled;
+  std::set<std::string> early;
   std::size_t pings = 0;
   std::size_t resets = 0;
 };
@@ -113,6 +119,8 @@ H2Server::H2Server(Script script) : impl_(std::make_unique<Impl>(std::move(scrip
 H2Server::~H2Server() = default;
 
 void H2Server::stall(const std::string& path) { impl_->stalled.insert(path); }
+
+void H2Server::answer_early(const std::string& path) { impl_->early.insert(path); }
 
 void H2Server::receive(ByteView input) {
   if (nghttp2_session_mem_recv(impl_->session, input.data(), input.size()) < 0) {

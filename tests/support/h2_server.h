@@ -41,6 +41,8 @@ class H2Server {
 
   // Bodies of requests for this path are never read, and so their bytes stay in the window.
   void stall(const std::string& path);
+  // Requests for this path are answered before their bodies are read.
+  void answer_early(const std::string& path);
   void receive(ByteView input);
   Bytes take_output();
   void go_away();

@@ -10,13 +10,20 @@
 
 namespace restic::test {
 
-// Whether a process runs; one that ended and was not reaped yet does not.
-inline bool running(pid_t pid) {
+// The letter that ps shows; empty when there is no such process. Its name has to be without blanks.
+inline std::string state_of(pid_t pid) {
   std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");
   std::string number;
   std::string name;
   std::string state;
-  return static_cast<bool>(stat >> number >> name >> state) && state != "Z" && state != "X";
+  stat >> number >> name >> state;
+  return state;
+}
+
+// Whether a process runs; one that ended and was not reaped yet does not.
+inline bool running(pid_t pid) {
+  const std::string state = state_of(pid);
+  return !state.empty() && state != "Z" && state != "X";
 }
 
 // Waits until a condition holds; false when it does not within a time that only a fault can use up.

@@ -439,6 +439,7 @@ TEST_F(H2SessionBroken, AStalledUploadPastItsDeadlineIsNotReset) {
   const Outcome pack = post("/data/ab", 1U << 20U);
   talk();
   session_.check_deadlines(kStart + 10s);
+  talk();
   expect_left_at_work();
   session_.fail_all({Errc::Unavailable, session_.why_broken()});
   EXPECT_EQ(code_of(pack), Errc::Timeout);
@@ -453,12 +454,18 @@ TEST_F(H2SessionBroken, AnUploadThatTheServerResetsEndsTheConnection) {
   EXPECT_EQ(code_of(pack), Errc::Unavailable);
 }
 
-TEST_F(H2SessionBroken, AnUploadThatIsRefusedIsAnAnswer) {
+TEST_F(H2SessionBroken, AnUploadThatIsRefusedBeforeItIsReadHasItsAnswer) {
   reply_.headers = {{":status", "403"}};
-  const Outcome pack = post("/data/ab", 5000);
+  server_.answer_early("/data/ab");
+  server_.stall("/data/ab");
+  const Outcome pack = post("/data/ab", 1U << 20U);
   talk();
   EXPECT_EQ(response(pack).status, 403);
+  EXPECT_EQ(server_.resets(), 1U);
   EXPECT_FALSE(session_.ended());
+  const Outcome next = post("/data/cd", 5000);
+  talk();
+  EXPECT_EQ(response(next).status, 403);
 }
 
 TEST_F(H2SessionTest, StalledUploadsDoNotStopTheOthers) {

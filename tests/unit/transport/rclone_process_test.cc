@@ -7,8 +7,10 @@
 #include <csignal>
 #include <cstdlib>
 #include <fstream>
+#include <optional>
 
 #include "base/error.h"
+#include "support/hanging_disk.h"
 #include "support/processes.h"
 #include "support/script.h"
 #include "support/temporary_folder.h"
@@ -19,6 +21,7 @@ namespace {
 
 using test::eventually;
 using test::running;
+using test::state_of;
 using test::TemporaryFolder;
 using test::write_script;
 using namespace std::chrono_literals;
@@ -56,6 +59,20 @@ TEST_F(RcloneProcessTest, IsGoneAfterStopWithAllItStartedEvenIfItIgnoresSignals)
   EXPECT_FALSE(process.stop(50ms));
   EXPECT_FALSE(running(process.pid()));
   EXPECT_TRUE(eventually([&] { return !running(grandchild); }));
+}
+
+TEST_F(RcloneProcessTest, IsLeftWhenADiskKeepsItFromDying) {
+  std::optional<test::HangingDisk> disk(std::in_place);
+  RcloneProcess process(script("echo; exec stat " + disk->file("x")), {}, log_);
+  const UniqueFd out = process.take_stdout();
+  char line = 0;
+  ASSERT_EQ(::read(out.get(), &line, 1), 1);
+  ASSERT_TRUE(eventually([&] { return disk->was_asked(); }));
+  EXPECT_FALSE(process.stop(50ms));
+  EXPECT_EQ(state_of(process.pid()), "D");
+  EXPECT_NE(process.last_words().find("does not even die"), std::string::npos) << process.last_words();
+  disk.reset();
+  EXPECT_TRUE(eventually([&] { return !running(process.pid()); }));
 }
 
 TEST_F(RcloneProcessTest, EndsByItselfWhenItsInputIsClosed) {
