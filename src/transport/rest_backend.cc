@@ -253,8 +253,12 @@ void RestBackend::compare_saved(const FileName& file, const SharedContent& conte
                                 StatusDone done) {
   load(file, content->size(), Urgency::Demand,
        [content, refusal, done = std::move(done)](const Result<Bytes>& there) {
-         if (there.ok() && equals(*content, there.value())) return done(Unit{});
-         done(refusal);
+         if (!there.ok()) return done(refusal);
+         if (equals(*content, there.value())) return done(Unit{});
+         // Content of another hash under this name, which only somebody with the right to remove it can mend.
+         done(Error(refusal.code(), std::string(refusal.what()) +
+                                        "; the file of that name has other content, maybe half of what an "
+                                        "earlier attempt sent, and has to be removed first"));
        });
 }
 
