@@ -175,6 +175,7 @@ int H2Session::Impl::on_data(nghttp2_session*, std::uint8_t, std::int32_t id, co
 int H2Session::Impl::on_close(nghttp2_session*, std::int32_t id, std::uint32_t code, void* user) {
   Impl& impl = self(user);
   if (H2Stream* stream = impl.find(id)) {
+    stream->on_close();
     impl.finish(id, {Errc::Unavailable, "the answer for " + stream->request().path + " was cut off (" +
                                             nghttp2_http2_strerror(code) + ")"});
   }

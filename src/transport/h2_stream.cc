@@ -95,6 +95,8 @@ bool H2Stream::make_room(std::uint64_t size) {
 
 void H2Stream::on_end() { ended_ = true; }
 
+void H2Stream::on_close() { closed_ = true; }
+
 std::size_t H2Stream::take_body(std::uint8_t* to, std::size_t room) {
   if (room == 0 || body_sent()) return 0;
   try {
@@ -123,6 +125,8 @@ void H2Stream::complete(const Error& otherwise) {
   const bool incomplete = success() && announced_ && *announced_ != received_;
   if (problem_ || !ended_ || !headers_seen_ || incomplete) stop_arriving();
   if (problem_) return done(std::move(*problem_));
+  const bool whole = ended_ && headers_seen_ && !incomplete;
+  if (closed_ && !whole && request_.cut_off) request_.cut_off();
   if (!ended_ || !headers_seen_) return done(otherwise);
   if (incomplete) {
     return done(Error(Errc::Unavailable, "the answer for " + request_.path + " ended after " +

@@ -23,7 +23,8 @@ class H2Stream {
   void on_header(std::string_view name, std::string_view value);
   void on_headers_end();
   void on_data(ByteView data);
-  void on_end();  // the server closed its side in good order
+  void on_end();    // the server closed its side in good order
+  void on_close();  // nothing more will come, in good order or not
   const std::optional<Error>& problem() const noexcept { return problem_; }
   void set_problem(Error error);
 
@@ -61,6 +62,7 @@ class H2Stream {
   bool headers_seen_ = false;
   bool arriving_ = false;
   bool ended_ = false;
+  bool closed_ = false;
   std::optional<Error> problem_;
 };
 

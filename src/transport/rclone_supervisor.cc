@@ -59,6 +59,15 @@ void RcloneSupervisor::send(HttpRequest request, HttpDone done) {
   }
 }
 
+void RcloneSupervisor::renew(const std::string& why) {
+  std::lock_guard lock(mutex_);
+  if (!connection_ || connection_closed_) return;
+  const Clock::time_point now = Clock::now();
+  if (renewed_ && now - *renewed_ < limits_.between_renewals) return;
+  renewed_ = now;
+  connection_->give_up({Errc::Unavailable, why});
+}
+
 std::optional<Error> RcloneSupervisor::first_failure() const {
   const auto longest_end = kDrainTime + 3 * limits_.patience;
   std::unique_lock lock(mutex_);

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A snapshot made elsewhere appears in a mount that is already there, and none goes with a storage that is away."""
+"""What others do to the repository meanwhile: a new snapshot appears, after a prune reading goes on, and no snapshot
+goes with a storage that is away."""
 
 import os
 import subprocess
@@ -44,6 +45,39 @@ class Refresh(MountTest):
         self.assertEqual(os.listdir(self.mountpoint / "snapshots"), [])
         repository.restic("backup", self.password_file)
         wait_until(lambda: len(os.listdir(self.mountpoint / "snapshots")) == 2, "the first snapshot", patience=10)
+
+
+class Pruned(MountTest):
+    def read_on_after_a_prune(self, location, repository):
+        source = self.work / "source"
+        source.mkdir()
+        content = {f"file{number}": os.urandom(300_000) for number in range(40)}
+        for name, data in content.items():
+            (source / name).write_bytes(data)
+        repository.restic("backup", source)
+        first, = repository.files("snapshots")
+        for name in list(content)[::2]:
+            (source / name).unlink()
+            del content[name]
+        repository.restic("backup", source)
+        self.mount(location, "no-cache", "memory=16M")
+        shown = self.mountpoint / f"snapshots/latest{source}"
+        some = list(content)[::7]
+        for name in some:  # so that rclone, which remembers files, has seen these packs
+            self.assertEqual((shown / name).read_bytes(), content[name])
+        before = set(repository.files("data"))
+        repository.restic("forget", first.name, "--prune", "--max-unused", "0")
+        self.assertTrue(before - set(repository.files("data")), "a pack was rewritten")
+        for name, data in content.items():
+            self.assertEqual((shown / name).read_bytes(), data, name)
+
+    def test_local(self):
+        repository = self.make_repository()
+        self.read_on_after_a_prune(repository.folder, repository)
+
+    def test_rclone(self):
+        repository = self.make_repository()
+        self.read_on_after_a_prune(f"rclone:here:{repository.folder}", repository)
 
 
 class Away(MountTest):

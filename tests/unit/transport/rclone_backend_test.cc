@@ -136,6 +136,26 @@ TEST_F(RcloneBackendTest, FailsWhatIsUnderWayAndServesAgainAfterRcloneDied) {
   EXPECT_NE(backend->describe().find("1 restarts"), std::string::npos) << backend->describe();
 }
 
+TEST_F(RcloneBackendTest, MissesWhatRcloneRemembersAndSomebodyElseRemoved) {
+  RetryBackend backend(open(), RetryPolicy{}, make_timer(), log_);
+  const auto content = std::make_shared<const Bytes>(Bytes(100'000));
+  save(backend, {FileType::Config, ""}, content);
+  for (const FileType type : {FileType::Index, FileType::Pack}) {
+    const FileName file = numbered_file(type, 1);
+    save(backend, file, content);
+    ASSERT_EQ(load(backend, file, 100'000).size(), 100'000U);
+    const std::string folder = type == FileType::Pack ? "data/" + file.name.substr(0, 2) : "index";
+    ASSERT_TRUE(std::filesystem::remove(folder_.path() / folder / file.name));
+    try {
+      load_range(backend, file, {0, 1000});
+      ADD_FAILURE() << file.path() << " is there";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), Errc::NotFound) << error.what();
+    }
+  }
+  EXPECT_NE(backend.describe().find("1 restarts"), std::string::npos) << backend.describe();
+}
+
 // An rclone whose upload was broken off removes what it has of the file when it comes to it.
 TEST_F(RcloneBackendTest, TriesAnUploadThatWasBrokenOffAgainWithAnotherRclone) {
   const auto backend = open();
