@@ -96,7 +96,7 @@ void H2Connection::loop() {
   block_signals_on_this_thread();
   converse();
   // First, so that what fails now and is tried again goes to the next connection.
-  if (failure_->code() != Errc::Cancelled) on_closed_(*failure_, take_waiting());
+  if (failure_->code() != Errc::Cancelled) on_closed_(*failure_, [this] { return take_waiting(); });
   session_.fail_all(*failure_);
   refuse_waiting(*failure_);
   // The server sees the end of its input, and ends.

@@ -31,8 +31,9 @@ struct H2ConnectionLimits {
 // fails, with Unavailable if it has no reason of its own, and so does every later `send`.
 class H2Connection : public HttpChannel {
  public:
-  // Why it ended, and what waited and was never begun.
-  using OnClosed = std::function<void(const Error&, std::vector<HttpCall>)>;
+  // Why it ended, and a way to take what waits and was never begun: to be used once nothing more is sent.
+  using TakeWaiting = std::function<std::vector<HttpCall>()>;
+  using OnClosed = std::function<void(const Error&, const TakeWaiting&)>;
 
   // `on_closed` is called once, on the connection's thread, when it ends by itself or was given up, and
   // before what is under way fails; it must not destroy the connection. Both ends must be pipes (or sockets)

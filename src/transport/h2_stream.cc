@@ -123,11 +123,12 @@ void H2Stream::stop_arriving() {
 void H2Stream::complete(const Error& otherwise) {
   const HttpDone done = std::move(done_);
   const bool incomplete = success() && announced_ && *announced_ != received_;
-  if (problem_ || !ended_ || !headers_seen_ || incomplete) stop_arriving();
+  // Of any other status the body is an ornament. rclone 1.60 announces with its 404 the length that the file
+  // had when it last saw it, which nghttp2 takes for a broken answer.
+  const bool says_enough = headers_seen_ && (ended_ || (closed_ && !success()));
+  if (problem_ || !says_enough || incomplete) stop_arriving();
   if (problem_) return done(std::move(*problem_));
-  const bool whole = ended_ && headers_seen_ && !incomplete;
-  if (closed_ && !whole && request_.cut_off) request_.cut_off();
-  if (!ended_ || !headers_seen_) return done(otherwise);
+  if (!says_enough) return done(otherwise);
   if (incomplete) {
     return done(Error(Errc::Unavailable, "the answer for " + request_.path + " ended after " +
                                              std::to_string(received_) + " of " +

@@ -30,8 +30,6 @@ struct HttpRequest {
   // Called at most once, before `done`, when the first words of an answer have come: its status is 2xx. On a
   // thread of the channel's; must not block and may send.
   std::function<void()> begins;
-  // Called before `done` gets the error of an answer that broke off by itself, while the connection lives.
-  std::function<void()> cut_off;
   // Called while an answer of exactly `body_limit` bytes comes, as Backend's load_range_arriving() says.
   OnArriving arriving;
 };
@@ -59,9 +57,6 @@ class HttpChannel {
  public:
   virtual ~HttpChannel() = default;
   virtual void send(HttpRequest request, HttpDone done) = 0;
-  // What the server remembers may be wrong: puts a new one in its place, unless that was done lately or it
-  // cannot be done. What is under way fails with Unavailable then.
-  virtual void renew(const std::string& /*why*/) {}
 };
 
 }  // namespace restic::transport

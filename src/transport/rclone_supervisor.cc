@@ -59,15 +59,6 @@ void RcloneSupervisor::send(HttpRequest request, HttpDone done) {
   }
 }
 
-void RcloneSupervisor::renew(const std::string& why) {
-  std::lock_guard lock(mutex_);
-  if (!connection_ || connection_closed_) return;
-  const Clock::time_point now = Clock::now();
-  if (renewed_ && now - *renewed_ < limits_.between_renewals) return;
-  renewed_ = now;
-  connection_->give_up({Errc::Unavailable, why});
-}
-
 std::optional<Error> RcloneSupervisor::first_failure() const {
   const auto longest_end = kDrainTime + 3 * limits_.patience;
   std::unique_lock lock(mutex_);
@@ -158,10 +149,11 @@ void RcloneSupervisor::connect(RcloneProcess& process) {
   }
   auto connection = std::make_unique<H2Connection>(
       process.take_stdout(), process.take_stdin(), limits_.connection,
-      [this](const Error& reason, std::vector<HttpCall> never_begun) {
+      [this](const Error& reason, const H2Connection::TakeWaiting& take_waiting) {
         std::lock_guard lock(mutex_);
         connection_closed_ = true;
         why_closed_ = reason.what();
+        std::vector<HttpCall> never_begun = take_waiting();
         waiting_.insert(waiting_.begin(), std::make_move_iterator(never_begun.begin()),
                         std::make_move_iterator(never_begun.end()));
         wake();

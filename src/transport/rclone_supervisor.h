@@ -30,7 +30,6 @@ struct RcloneLimits {
       100};  // the wait after a death; doubled by each death without an answer
   std::chrono::milliseconds longest_restart{8000};
   std::chrono::milliseconds patience{3000};  // for an rclone that should end
-  std::chrono::milliseconds between_renewals{10000};
 };
 
 // Keeps one rclone running and carries requests to it. What is under way when rclone dies, or is ended
@@ -46,7 +45,6 @@ class RcloneSupervisor : public HttpChannel {
   ~RcloneSupervisor() override;
 
   void send(HttpRequest request, HttpDone done) override;
-  void renew(const std::string& why) override;
 
   // Why the first rclone ended without a single answer; no other is started then. Blocks until that is known:
   // call it when the first request failed with Unavailable. Empty when rclone did answer before, or refused
@@ -89,7 +87,6 @@ class RcloneSupervisor : public HttpChannel {
   std::optional<Error> first_failure_;
   pid_t pid_ = 0;
   Clock::time_point started_;
-  std::optional<Clock::time_point> renewed_;  // last
   std::uint64_t starts_ = 0;
 
   std::chrono::milliseconds next_pause_;  // the thread's own

@@ -110,17 +110,13 @@ void RestBackend::refuse(const Error& reason, std::function<void(Error)> done) {
 void RestBackend::get(HttpRequest request, const FileName& file, LoadDone done) {
   const std::optional<ByteRange> range = request.range;
   const OnArriving arriving = request.arriving;
-  const auto cut_off = std::make_shared<bool>(false);  // only on the channel's thread
-  request.cut_off = [cut_off] { *cut_off = true; };
   channel_.send(std::move(request),
-                [this, file, range, arriving, cut_off, done = std::move(done)](Result<HttpResponse> result) {
-                  if (!result.ok())
-                    return *cut_off ? doubt(file, result.error(), done) : done(result.error());
+                [this, file, range, arriving, done = std::move(done)](Result<HttpResponse> result) {
+                  if (!result.ok()) return done(result.error());
                   HttpResponse response = result.take();
                   if (const std::optional<Error> problem = problem_of(response, range, file)) {
                     if (arriving) arriving({}, 0);  // before the bytes go
-                    if (response.status == kNotFound) return confirm_missing(file, done);
-                    return response.status >= 500 ? doubt(file, *problem, done) : done(*problem);
+                    return response.status == kNotFound ? confirm_missing(file, done) : done(*problem);
                   }
                   if (file.type == FileType::Config) seen_config_ = true;
                   done(std::move(response.body));
@@ -274,8 +270,18 @@ void RestBackend::remove(const FileName& file, StatusDone done) {
     if (!result.ok()) return done(result.error());
     const HttpResponse response = result.take();
     if (response.status == kNotFound) return confirm_missing(file, done);
-    if (!is_success(response.status)) return done(status_error(response, "cannot remove " + file.path()));
+    const Error refusal = status_error(response, "cannot remove " + file.path());
+    // Of a file that it knows and that is gone rclone 1.60 says 500.
+    if (response.status >= 500) return confirm_removed(file, refusal, done);
+    if (!is_success(response.status)) return done(refusal);
     done(Unit{});
+  });
+}
+
+void RestBackend::confirm_removed(const FileName& file, const Error& refusal, const StatusDone& done) {
+  if (file.type == FileType::Config || file.type == FileType::Pack) return done(refusal);
+  confirm_by_list(file, [refusal, done](const Error& verdict) {
+    done(verdict.code() == Errc::NotFound ? verdict : refusal);
   });
 }
 
@@ -289,15 +295,6 @@ void RestBackend::create(StatusDone done) {
     if (!is_success(response.status))
       return done(status_error(response, "cannot make the repository's folders"));
     done(Unit{});
-  });
-}
-
-// A file that the server begins to give, or says to have, and then cannot give.
-void RestBackend::doubt(const FileName& file, const Error& error, std::function<void(Error)> done) {
-  if (file.type == FileType::Pack) channel_.renew(error.what());
-  if (file.type == FileType::Pack || file.type == FileType::Config) return done(error);
-  confirm_by_list(file, [error, done = std::move(done)](const Error& verdict) {
-    done(verdict.code() == Errc::NotFound ? verdict : error);
   });
 }
 

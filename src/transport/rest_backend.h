@@ -35,10 +35,6 @@ struct RestLimits {
 //   404 of the file itself. Whatever else comes back makes it Unavailable.
 // - A folder that is not there has an empty list. Once the config was seen, an empty list is only believed
 //   when a GET of the config finds it still there, and comes once more after that.
-// - rclone remembers the files it has seen. One that somebody else removed since has an answer that breaks
-// off
-//   or is a 5xx, again and again. A list makes rclone forget, so for a key, lock, snapshot or index file it
-//   is the witness again. For a pack the channel is asked for a new rclone, which answers the next attempt.
 // - A 2xx body can end early: its bytes are counted against the range that was asked for and the announced
 // length.
 // - A POST overwrites silently: a config is looked for first, and only written when it is NotFound.
@@ -72,8 +68,8 @@ class RestBackend : public Backend {
   void post(const FileName& file, const SharedContent& content, StatusDone done);
   void compare_saved(const FileName& file, const SharedContent& content, const Error& refusal,
                      StatusDone done);
-  void doubt(const FileName& file, const Error& error, std::function<void(Error)> done);
   void confirm_missing(const FileName& file, std::function<void(Error)> done);
+  void confirm_removed(const FileName& file, const Error& refusal, const StatusDone& done);
   void confirm_by_list(const FileName& file, std::function<void(Error)> done);
   void list_once(FileType type, ListDone done);
   void confirm_empty(FileType type, const ListDone& done);

@@ -153,7 +153,16 @@ TEST_F(RcloneBackendTest, MissesWhatRcloneRemembersAndSomebodyElseRemoved) {
       EXPECT_EQ(error.code(), Errc::NotFound) << error.what();
     }
   }
-  EXPECT_NE(backend.describe().find("1 restarts"), std::string::npos) << backend.describe();
+  EXPECT_NE(backend.describe().find("0 restarts"), std::string::npos) << backend.describe();
+  const FileName lock = numbered_file(FileType::Lock, 1);
+  save(backend, lock, content);
+  ASSERT_TRUE(std::filesystem::remove(folder_.path() / "locks" / lock.name));
+  try {
+    remove(backend, lock);
+    ADD_FAILURE() << "it was there";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Errc::NotFound) << error.what();
+  }
 }
 
 // An rclone whose upload was broken off removes what it has of the file when it comes to it.

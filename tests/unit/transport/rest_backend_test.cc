@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 
 #include <map>
-#include <set>
 #include <vector>
 
 #include "support/bytes_of.h"
@@ -32,16 +31,10 @@ class ScriptedChannel : public HttpChannel {
     response.body = text(body);
     answers_[what].push_back(std::move(response));
   }
-  // From now on.
-  void break_off(const std::string& what) { broken_.insert(what); }
   void send(HttpRequest request, HttpDone done) override {
     const std::string what = request.method + " " + request.path;
     seen.push_back(what);
     last = request;
-    if (broken_.count(what) != 0) {
-      if (request.cut_off) request.cut_off();
-      return done(Error(Errc::Unavailable, "the answer was cut off"));
-    }
     auto found = answers_.find(what);
     HttpResponse response;
     response.status = 404;
@@ -52,15 +45,11 @@ class ScriptedChannel : public HttpChannel {
     done(std::move(response));
   }
 
-  void renew(const std::string&) override { ++renewals; }
-
   std::vector<std::string> seen;
   HttpRequest last;
-  int renewals = 0;
 
  private:
   std::map<std::string, std::vector<HttpResponse>> answers_;
-  std::set<std::string> broken_;
 };
 
 class RestBackendTest : public testing::Test {
@@ -137,32 +126,13 @@ TEST_F(RestBackendTest, APackThatIsThereTheSecondTimeWasAnOutage) {
   EXPECT_EQ(load_code(pack_), Errc::Unavailable);
 }
 
-TEST_F(RestBackendTest, APackThatCannotBeGivenIsAskedOfANewServerNext) {
-  channel_.break_off("GET /" + pack_.path());
-  EXPECT_EQ(load_code(pack_), Errc::Unavailable);
-  EXPECT_EQ(channel_.renewals, 1);
-  const FileName other = numbered_file(FileType::Pack, 2);
-  channel_.answer("GET /" + other.path(), 500);
-  EXPECT_EQ(load_code(other), Errc::Unavailable);
-  EXPECT_EQ(channel_.renewals, 2);
-  EXPECT_EQ(channel_.seen.size(), 2U);
-}
-
-TEST_F(RestBackendTest, AKeyThatCannotBeGivenIsAbsentIfAFreshListLacksIt) {
-  const FileName other = numbered_file(FileType::Key, 2);
-  channel_.break_off("GET /" + key_.path());
-  channel_.answer("GET /" + other.path(), 500);
-  channel_.answer("GET /keys/", 200, R"([{"name":")" + key_.name + R"(","size":10}])");
-  EXPECT_EQ(load_code(key_), Errc::Unavailable);
-  EXPECT_EQ(load_code(other), Errc::NotFound);
-  EXPECT_EQ(channel_.renewals, 0);
-}
-
-TEST_F(RestBackendTest, AConfigThatCannotBeGivenIsNotSoughtElsewhere) {
-  channel_.break_off("GET /config");
-  EXPECT_EQ(load_code(config_), Errc::Unavailable);
-  EXPECT_EQ(channel_.seen.size(), 1U);
-  EXPECT_EQ(channel_.renewals, 0);
+TEST_F(RestBackendTest, AFileThatCannotBeRemovedAndIsInNoListIsGone) {
+  const FileName lock = numbered_file(FileType::Lock, 1);
+  channel_.answer("DELETE /" + lock.path(), 500);
+  channel_.answer("GET /locks/", 200, R"([{"name":")" + lock.name + R"(","size":10}])");
+  channel_.answer("GET /locks/", 200, "[]");
+  EXPECT_EQ(code_of([&] { remove(backend_, lock); }), Errc::Unavailable);
+  EXPECT_EQ(code_of([&] { remove(backend_, lock); }), Errc::NotFound);
 }
 
 TEST_F(RestBackendTest, AMissingConfigIsConfirmedByTheKeys) {
