@@ -87,7 +87,8 @@ class BlobWriter {
   // After a failure: writes the index of what was uploaded, if that can still be done, and returns the packs
   // that remain without one. Blocks.
   std::vector<PackEntry> give_up();
-  // After give_up(): index files that landed too late and could not be removed. Nobody may trust them.
+  // After give_up(): index files that landed in part or too late and could not be removed. Nobody may trust
+  // them.
   std::vector<transport::FileName> take_strays() { return uploads_.take_strays(); }
 
   // Adds the sealed bytes that the backend confirms to a counter for the time of a scope. Must not outlive

@@ -30,8 +30,9 @@ Error closing() { return {Errc::Cancelled, "the repository is being closed"}; }
 // only said of blobs that no index names.
 Error in_pack(const BlobKey& key, const BlobPlace& place, const Error& error) {
   const bool missing = error.code() == Errc::NotFound;
-  return {missing ? Errc::Damaged : error.code(), name_of(key) + " in data/" + place.pack.hex() + ": " +
-                                                      (missing ? "the pack is missing" : error.what())};
+  return {missing ? Errc::Damaged : error.code(),
+          name_of(key) + " in data/" + place.pack.hex() + ": " +
+              (missing ? "the storage says that the pack is not there" : error.what())};
 }
 
 // Whether another copy, or the same place asked again, may do better.

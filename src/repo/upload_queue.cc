@@ -66,21 +66,25 @@ void UploadQueue::start(Job job) {
   }
   backend_.save(job.file, std::move(job.content), [this, file = job.file, ended](const Status& status) {
     const Status still_allowed = may_write_();
-    if (still_allowed.ok()) return ended(status);
-    take_back(file, still_allowed.error(), ended);
+    if (!still_allowed.ok()) return take_back(file, still_allowed.error(), ended);
+    if (!status.ok()) return take_back(file, status.error(), ended);
+    ended(status);
   });
 }
 
-// Also when the save is said to have failed: its answer may be what was lost.
+// Also when the save is said to have failed: its answer may be what was lost, or half of it may be there, and
+// restic does nothing with an index that it cannot read.
 void UploadQueue::take_back(const transport::FileName& file, const Error& reason,
                             const transport::StatusDone& ended) {
   backend_.remove(file, [this, file, reason, ended](const Status& status) {
     if (status.ok()) {
-      log_.warning(file.path() + " is removed again, for it was written too late: " + reason.what());
+      log_.warning(file.path() + " is removed again: " + reason.what());
     } else if (status.error().code() != Errc::NotFound) {
-      log_.error(file.path() +
-                 " was written too late and cannot be removed; if a prune ran meanwhile, repair the index: " +
-                 status.error().what());
+      log_.error(
+          file.path() +
+          " may be there, in part or too late, and cannot be removed; if restic complains of it, repair "
+          "the index: " +
+          status.error().what());
       const std::lock_guard lock(mutex_);
       strays_.push_back(file);
     }

@@ -20,7 +20,8 @@ class UploadQueue {
  public:
   // `may_write` is asked just before a save starts; what it returns instead of success is that save's result.
   // For an index file it is asked again when the save has ended: if writing is not allowed any more, a prune
-  // may have removed the packs it names, so the file is removed again, as far as that can be done.
+  // may have removed the packs it names, so the file is removed again, as far as that can be done. So is one
+  // whose save failed.
   using MayWrite = std::function<Status()>;
   UploadQueue(transport::Backend& backend, MayWrite may_write, Log& log);
   // Waits for every save that was asked for.

@@ -184,14 +184,15 @@ void WriteSessions::remove_strays() {
     const FileName& file = strays_.back();
     try {
       transport::remove(repository_.backend(), file);
-      repository_.log().warning(file.path() + " is removed, for it was written after its lock was lost");
+      repository_.log().warning(file.path() +
+                                " is removed, for its writing failed or came after its lock was lost");
     } catch (const Error& error) {
       // Where nobody may remove anything, no prune has removed what the file names.
       if (error.code() != Errc::NotFound && error.code() != Errc::Denied) {
         throw Error(error.code(),
                     file.path() +
-                        " was written after its lock was lost, and nothing can be written until "
-                        "it is removed: " +
+                        ", whose writing failed or came after its lock was lost, may be there, and nothing "
+                        "can be written until it is removed: " +
                         error.what());
       }
     }

@@ -90,7 +90,7 @@ class WriteSessions {
   const Clock& clock_;
   Lock lock_;                             // used by whoever made the state Busy
   std::vector<PackEntry> without_index_;  // the same
-  // The same: index files written too late that are still to be removed.
+  // The same: index files written in part or too late that are still to be removed.
   std::vector<transport::FileName> strays_;
   std::unique_ptr<BlobWriter> writer_;  // the same; used by lease holders, too
 

@@ -156,7 +156,7 @@ void H2Connection::step() {
 std::optional<HttpCall> H2Connection::next_waiting() {
   std::lock_guard lock(mutex_);
   if (given_up_) throw Error(*given_up_);
-  if (session_.ended()) return std::nullopt;  // broken since the last look
+  if (session_.closing()) return std::nullopt;  // what waits goes to the next connection
   if (session_.active() >= limits_.streams) return std::nullopt;
   if (!waiting_.empty()) return waiting_.pop();
   if (!waiting_uploads_.empty() && session_.active_uploads() < limits_.uploads) return waiting_uploads_.pop();

@@ -34,13 +34,13 @@ class H2Stream {
   bool body_sent() const noexcept { return sent_ == body_size(); }
   std::uint64_t body_size() const noexcept { return request_.body ? request_.body->size() : 0; }
 
-  // Whether the server may be changing something for it: no GET, and not answered.
+  // Whether the server may be changing something for it: no GET, and its answer has not ended.
   bool may_go_on() const noexcept { return !ended_ && request_.method != "GET"; }
 
   void touch(Clock::time_point now) noexcept { last_progress_ = now; }
   bool expired(Clock::time_point now) const noexcept;
 
-  // Calls the completion, once: the answer if it is complete, else the problem, else `otherwise`.
+  // Calls the completion, once: the answer if it is complete, or says no, else the problem, else `otherwise`.
   void complete(const Error& otherwise);
   const HttpRequest& request() const noexcept { return request_; }
 

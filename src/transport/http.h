@@ -34,14 +34,15 @@ struct HttpRequest {
   OnArriving arriving;
 };
 
-// A complete answer, whatever its status. Bodies of answers other than 2xx are cut off after a few KiB.
+// An answer, whatever its status. A 2xx one is complete; bodies of others are cut off after a few KiB, and
+// may have broken off before.
 struct HttpResponse {
   int status = 0;
   std::optional<std::uint64_t> full_size;  // of the file, from Content-Range
   Bytes body;
 };
 
-// An Error says that there is no complete answer: Unavailable (the connection or the stream broke, the body
+// An Error says that there is no such answer: Unavailable (the connection or the stream broke, the body
 // ended before its announced length), Timeout, Damaged (larger than its limit), Cancelled.
 using HttpDone = std::function<void(Result<HttpResponse>)>;
 

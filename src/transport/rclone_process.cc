@@ -24,7 +24,6 @@ namespace {
 constexpr std::size_t kKeptLines = 8;
 constexpr std::size_t kLongestLine = 2048;
 constexpr std::chrono::milliseconds kLittlePatience{500};
-constexpr std::chrono::milliseconds kTimeToDie{5000};  // after SIGKILL, on a busy machine
 
 bool is_time_stamp(std::string_view text) {
   constexpr std::string_view kShape = "0000/00/00 00:00:00 ";

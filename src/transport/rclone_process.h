@@ -19,6 +19,8 @@ namespace restic::transport {
 // that thread ends, however it ends, and the program sees the end of its stdin then.
 class RcloneProcess {
  public:
+  static constexpr std::chrono::milliseconds kTimeToDie{5000};  // after SIGKILL, on a busy machine
+
   // `program` is looked up in PATH, or in the usual folders when there is none, unless it has a slash. Its
   // environment is ours without RCLONE_DRY_RUN, RCLONE_BASEURL, RCLONE_USER and RCLONE_PASS, and with HOME
   // and PATH made up where they are missing. Throws Error{Usage} when there is no such program or it cannot
@@ -44,7 +46,7 @@ class RcloneProcess {
 
   // Ends the program and everything in its group: waits `patience` for it to end by itself (its stdin should
   // be closed by then), as long again after SIGTERM, then kills and reaps it. One that a system call on a
-  // hanging disk keeps from dying is left after five seconds: it does nothing any more when that call ends.
+  // hanging disk keeps from dying is left after kTimeToDie: that call is the last thing it does.
   // True: it ended by itself.
   bool stop(std::chrono::milliseconds patience);
   // How it ended, with its own words: "ended with status 1: didn't find section in config file". After

@@ -60,7 +60,7 @@ void RcloneSupervisor::send(HttpRequest request, HttpDone done) {
 }
 
 std::optional<Error> RcloneSupervisor::first_failure() const {
-  const auto longest_end = kDrainTime + 3 * limits_.patience;
+  const auto longest_end = kDrainTime + RcloneProcess::kTimeToDie + 3 * limits_.patience;
   std::unique_lock lock(mutex_);
   changed_.wait_for(lock, longest_end, [this] {
     const bool answering = connection_ && connection_->answers() > 0;
@@ -163,6 +163,7 @@ void RcloneSupervisor::connect(RcloneProcess& process) {
   started_ = Clock::now();
   ++starts_;
   connection_ = std::move(connection);
+  if (connection_closed_) return;  // so soon: they wait for the next one
   for (HttpCall& next : waiting_) connection_->send(std::move(next.request), std::move(next.done));
   waiting_.clear();
 }

@@ -33,10 +33,10 @@ struct RcloneLimits {
 };
 
 // Keeps one rclone running and carries requests to it. What is under way when rclone dies, or is ended
-// because a change was broken off (see H2Session), fails with Unavailable; what was not begun, and what is
-// sent while rclone is being started again, waits for that start, which happens within `longest_restart` of
-// the old one's end. One thread starts, watches and reaps the process for the whole life of the object (the
-// kernel kills rclone with it). Thread-safe.
+// because a change was broken off (see H2Session), fails, with Unavailable if it has no reason of its own;
+// what was not begun, and what is sent while rclone is being started again, waits for that start, which
+// happens within `longest_restart` of the old one's end. One thread starts, watches and reaps the process for
+// the whole life of the object (the kernel kills rclone with it). Thread-safe.
 class RcloneSupervisor : public HttpChannel {
  public:
   // Returns at once; the first start is under way. `log` must outlive the object.

@@ -29,18 +29,18 @@ struct RestLimits {
 //
 // One answer of rclone proves little, so:
 // - A 404 may be any error. It becomes NotFound only after a second witness: for a key, lock, snapshot or
-// index file a
-//   fresh list of its folder without it; for the config a good list of the keys, and for a pack (data/ is
-//   never listed on a read path, it may hold a million files) a good GET of the config, followed by a second
-//   404 of the file itself. Whatever else comes back makes it Unavailable.
+//   index file a fresh list of its folder without it; for the config a good list of the keys, and for a pack
+//   (data/ is never listed on a read path, it may hold a million files) a good GET of the config, followed by
+//   a second 404 of the file itself. Whatever else comes back makes it Unavailable.
+// - A DELETE answered 5xx may be of a file that rclone remembers and that is gone. For a key, lock, snapshot
+//   or index file a fresh list decides whether it is.
 // - A folder that is not there has an empty list. Once the config was seen, an empty list is only believed
 //   when a GET of the config finds it still there, and comes once more after that.
-// - A 2xx body can end early: its bytes are counted against the range that was asked for and the announced
-// length.
+// - A 2xx body can end early: its bytes are counted against the range that was asked for and the length that
+//   was announced.
 // - A POST overwrites silently: a config is looked for first, and only written when it is NotFound.
 // - A POST answered 403 may have been done by an earlier attempt whose answer was lost (append-only servers
-// refuse the
-//   second one): the file is read back, and counts as saved when its bytes are equal.
+//   refuse the second one): the file is read back, and counts as saved when its bytes are equal.
 // - Ranges of a file asked for ahead wait until the answer to the first one begins (FirstLook).
 class RestBackend : public Backend {
  public:

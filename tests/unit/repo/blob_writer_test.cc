@@ -224,6 +224,31 @@ TEST_F(BlobWriterTest, PacksWhoseIndexFailedAreHandedToTheNextWriter) {
   EXPECT_EQ(packs().size(), 1U);
 }
 
+TEST_F(BlobWriterTest, AnIndexWhoseSaveFailedIsRemovedOrKnownAsAStray) {
+  for (const bool can_be_removed : {true, false}) {
+    made_.backend().set_hook([&](const Call& call) -> Fault {
+      if (call.file.type != FileType::Index) return {};
+      if (call.kind == Call::Kind::Save)
+        return {.fail = {}, .fail_after = Error(Errc::Timeout, ""), .truncate = {}};
+      if (call.kind == Call::Kind::Remove && !can_be_removed)
+        return {.fail = Error(Errc::Unavailable, "down"), .fail_after = {}, .truncate = {}};
+      return {};
+    });
+    const auto writer = new_writer();
+    writer->store(BlobType::Data, noise(10000, 1));
+    try {
+      writer->flush({});
+      FAIL() << "it was stored";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), Errc::Timeout);
+    }
+    EXPECT_EQ(writer->give_up().size(), 1U);
+    const std::size_t left = can_be_removed ? 0 : 1;
+    EXPECT_EQ(made_.backend().names(FileType::Index).size(), left);
+    EXPECT_EQ(writer->take_strays().size(), left);
+  }
+}
+
 TEST_F(BlobWriterTest, AnIndexThatArrivesAfterTheLockWasLostIsTakenBack) {
   std::atomic<bool> has_lock{true};
   for (const bool answer_is_lost : {false, true}) {

@@ -109,7 +109,8 @@ TEST_F(PackBlobReaderTest, ADamagedPackAsksForAFreshIndexOnceOnly) {
   for (const BlobKey& key : keys) {
     const Error error = load_error(key);
     EXPECT_EQ(error.code(), Errc::Damaged);
-    EXPECT_THAT(error.what(), testing::HasSubstr("data/" + pack.hex() + ": the pack is missing"));
+    EXPECT_THAT(error.what(),
+                testing::HasSubstr("data/" + pack.hex() + ": the storage says that the pack is not there"));
   }
   EXPECT_EQ(refreshes_, 1);
 }

@@ -42,8 +42,9 @@ std::vector<pid_t> children_of(pid_t parent) {
 
 class RcloneBackendTest : public testing::Test {
  protected:
-  std::unique_ptr<RcloneBackend> open(const std::string& program = "rclone") {
+  std::unique_ptr<RcloneBackend> open(const std::string& program = "rclone", unsigned uploads = 8) {
     RcloneLimits limits;
+    limits.connection.uploads = uploads;
     limits.first_restart = 10ms;
     limits.longest_restart = 200ms;
     limits.patience = 500ms;
@@ -153,7 +154,7 @@ TEST_F(RcloneBackendTest, MissesWhatRcloneRemembersAndSomebodyElseRemoved) {
       EXPECT_EQ(error.code(), Errc::NotFound) << error.what();
     }
   }
-  EXPECT_NE(backend.describe().find("0 restarts"), std::string::npos) << backend.describe();
+  EXPECT_NE(backend.describe().find(", 0 restarts"), std::string::npos) << backend.describe();
   const FileName lock = numbered_file(FileType::Lock, 1);
   save(backend, lock, content);
   ASSERT_TRUE(std::filesystem::remove(folder_.path() / "locks" / lock.name));
@@ -178,6 +179,19 @@ TEST_F(RcloneBackendTest, TriesAnUploadThatWasBrokenOffAgainWithAnotherRclone) {
     EXPECT_EQ(load(*backend, file, 1000).size(), 1000U);
   }
   EXPECT_NE(backend->describe().find("5 restarts"), std::string::npos) << backend->describe();
+}
+
+TEST_F(RcloneBackendTest, WhatWasNotBegunWhenAnUploadBrokeOffGoesToTheNextRclone) {
+  const auto backend = open("rclone", 1);
+  const auto bad = std::make_shared<test::FailingContent>(300'000, 250'000);
+  std::promise<Status> broken;
+  std::promise<Status> next;
+  backend->save(numbered_file(FileType::Pack, 1), bad,
+                [&](const Status& status) { broken.set_value(status); });
+  backend->save(numbered_file(FileType::Pack, 2), in_memory(std::make_shared<const Bytes>(Bytes(100'000))),
+                [&](const Status& status) { next.set_value(status); });
+  EXPECT_FALSE(broken.get_future().get().ok());
+  EXPECT_TRUE(next.get_future().get().ok());
 }
 
 TEST_F(RcloneBackendTest, ReadsCompleteThoughRcloneIsKilledAgainAndAgain) {
