@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "transport/h2_session.h"
-
-#include <gtest/gtest.h>
+#include "support/h2_session_test.h"
 
 #include <algorithm>
 #include <optional>
@@ -9,91 +7,10 @@
 #include <string>
 #include <vector>
 
-#include "support/failing_content.h"
-#include "support/h2_server.h"
-
 namespace restic::transport {
 namespace {
 
-using test::H2Reply;
-using test::H2Request;
-using test::H2Server;
 using namespace std::chrono_literals;
-
-const H2Session::Clock::time_point kStart{};
-
-Bytes bytes_of(std::size_t size) {
-  Bytes bytes(size);
-  for (std::size_t i = 0; i < size; ++i) bytes[i] = static_cast<std::uint8_t>(i * 7 + i / 251);
-  return bytes;
-}
-
-// A session and a server that talk through memory, in pieces of any size.
-class H2SessionTest : public testing::Test {
- protected:
-  using Outcome = std::shared_ptr<std::optional<Result<HttpResponse>>>;
-
-  Outcome send(HttpRequest request) {
-    auto outcome = std::make_shared<std::optional<Result<HttpResponse>>>();
-    request.deadline = {10s, 60s};
-    session_.submit(
-        std::move(request),
-        [outcome](Result<HttpResponse> result) {
-          EXPECT_FALSE(outcome->has_value()) << "completed twice";
-          outcome->emplace(std::move(result));
-        },
-        kStart);
-    return outcome;
-  }
-  Outcome get(const std::string& path, std::uint64_t limit = 1U << 30U) {
-    HttpRequest request;
-    request.method = "GET";
-    request.path = path;
-    request.body_limit = limit;
-    return send(std::move(request));
-  }
-  Outcome post(const std::string& path, std::size_t size) {
-    HttpRequest request;
-    request.method = "POST";
-    request.path = path;
-    request.body = in_memory(std::make_shared<const Bytes>(bytes_of(size)));
-    return send(std::move(request));
-  }
-
-  // Lets both talk until neither has anything to say.
-  void talk(std::size_t piece = 1U << 20U) {
-    for (bool quiet = false; !quiet;) {
-      quiet = true;
-      for (ByteView out = session_.next_output(); !out.empty(); out = session_.next_output()) {
-        server_.receive(out);
-        quiet = false;
-      }
-      const Bytes in = server_.take_output();
-      for (std::size_t at = 0; at < in.size(); at += piece) {
-        session_.receive(ByteView(in).subspan(at, std::min(piece, in.size() - at)), kStart);
-        quiet = false;
-      }
-    }
-  }
-
-  static Errc code_of(const Outcome& outcome) {
-    const bool failed = outcome->has_value() && !(*outcome)->ok();
-    EXPECT_TRUE(failed);
-    return failed ? (*outcome)->error().code() : Errc::Usage;
-  }
-  static const HttpResponse& response(const Outcome& outcome) {
-    if (!outcome->has_value()) throw std::runtime_error("not completed");
-    return (*outcome)->value();
-  }
-
-  H2Reply reply_;
-  std::vector<H2Request> seen_;
-  H2Server server_{[this](const H2Request& request) {
-    seen_.push_back(request);
-    return reply_;
-  }};
-  H2Session session_;
-};
 
 TEST_F(H2SessionTest, AsksAsTheProtocolWants) {
   HttpRequest request;
@@ -111,7 +28,7 @@ TEST_F(H2SessionTest, AsksAsTheProtocolWants) {
 
 TEST_F(H2SessionTest, ReadsAnswersHoweverTheyAreSplit) {
   reply_.headers = {{":status", "206"}, {"content-length", "3000"}, {"content-range", "bytes 0-2999/7777"}};
-  reply_.body = bytes_of(3000);
+  reply_.body = numbered_bytes(3000);
   for (const std::size_t piece : {1U, 2U, 7U, 9U, 100U, 4096U}) {
     const Outcome outcome = get("/data/ab");
     talk(piece);
@@ -122,7 +39,7 @@ TEST_F(H2SessionTest, ReadsAnswersHoweverTheyAreSplit) {
 }
 
 TEST_F(H2SessionTest, ReadsBodiesWhoseLengthIsNotAnnounced) {
-  reply_.body = bytes_of(100000);
+  reply_.body = numbered_bytes(100000);
   const Outcome outcome = get("/keys/");
   talk();
   EXPECT_EQ(response(outcome).body, reply_.body);
@@ -130,7 +47,7 @@ TEST_F(H2SessionTest, ReadsBodiesWhoseLengthIsNotAnnounced) {
 }
 
 TEST_F(H2SessionTest, ReadsManyLargeAnswersAtOnce) {
-  reply_.body = bytes_of(3U << 20U);
+  reply_.body = numbered_bytes(3U << 20U);
   std::vector<Outcome> outcomes;
   for (int i = 0; i < 20; ++i) outcomes.push_back(get("/data/" + std::to_string(i)));
   EXPECT_EQ(session_.active(), 20U);
@@ -150,7 +67,7 @@ HttpRequest counting(int& begun) {
 
 TEST_F(H2SessionTest, AnAnswerBeginsOnceWithItsHeadersLongBeforeItEnds) {
   reply_.headers = {{":status", "206"}, {"content-length", "100000"}};
-  reply_.body = bytes_of(100000);
+  reply_.body = numbered_bytes(100000);
   int begun = 0;
   const Outcome outcome = send(counting(begun));
   for (ByteView out = session_.next_output(); !out.empty(); out = session_.next_output()) {
@@ -173,7 +90,7 @@ TEST_F(H2SessionTest, AnAnswerWithoutTheFileDoesNotBegin) {
   int begun = 0;
   for (const char* status : {"404", "500", "302"}) {
     reply_.headers = {{":status", status}};
-    reply_.body = bytes_of(100);
+    reply_.body = numbered_bytes(100);
     const Outcome outcome = send(counting(begun));
     talk();
     EXPECT_EQ(std::to_string(response(outcome).status), status);
@@ -208,7 +125,7 @@ struct Told {
 
 TEST_F(H2SessionTest, TellsHowFarABodyOfTheExpectedSizeHasCome) {
   reply_.headers = {{":status", "206"}, {"content-length", "100000"}};
-  reply_.body = bytes_of(100000);
+  reply_.body = numbered_bytes(100000);
   Told told;
   const Outcome outcome = send(told.request(100000));
   talk(10000);
@@ -223,7 +140,7 @@ TEST_F(H2SessionTest, TellsHowFarABodyOfTheExpectedSizeHasCome) {
 
 TEST_F(H2SessionTest, SaysWhenABodyWillNotComeWhole) {
   reply_.headers = {{":status", "206"}, {"content-length", "100000"}};
-  reply_.body = bytes_of(50000);
+  reply_.body = numbered_bytes(50000);
   {
     Told told;
     const Outcome outcome = send(told.request(100000));
@@ -241,7 +158,7 @@ TEST_F(H2SessionTest, SaysWhenABodyWillNotComeWhole) {
   }
   reply_ = {};
   reply_.headers = {{":status", "206"}, {"content-length", "100000"}};
-  reply_.body = bytes_of(100000);
+  reply_.body = numbered_bytes(100000);
   {
     Told told;
     const Outcome outcome = send(told.request(100000));
@@ -256,7 +173,7 @@ TEST_F(H2SessionTest, SaysWhenABodyWillNotComeWhole) {
 }
 
 TEST_F(H2SessionTest, TellsNothingOfABodyOfAnotherSize) {
-  reply_.body = bytes_of(1000);
+  reply_.body = numbered_bytes(1000);
   for (const char* length : {"1000", ""}) {
     reply_.headers = {{":status", "206"}};
     if (*length != '\0') reply_.headers.emplace_back("content-length", length);
@@ -270,14 +187,14 @@ TEST_F(H2SessionTest, TellsNothingOfABodyOfAnotherSize) {
 
 TEST_F(H2SessionTest, ABodyThatEndsEarlyIsNoAnswer) {
   reply_.headers = {{":status", "200"}, {"content-length", "3000"}};
-  reply_.body = bytes_of(2999);
+  reply_.body = numbered_bytes(2999);
   const Outcome outcome = get("/data/ab");
   talk();
   EXPECT_EQ(code_of(outcome), Errc::Unavailable);
 }
 
 TEST_F(H2SessionTest, AStreamThatIsResetIsNoAnswerAndHurtsNoOther) {
-  reply_.body = bytes_of(500);
+  reply_.body = numbered_bytes(500);
   reply_.reset_after_body = true;
   const Outcome first = get("/data/ab");
   talk();
@@ -291,7 +208,7 @@ TEST_F(H2SessionTest, AStreamThatIsResetIsNoAnswerAndHurtsNoOther) {
 // As rclone 1.60 says that a file is gone.
 TEST_F(H2SessionTest, AnAnswerThatIsNoSuccessNeedsNoWholeBody) {
   reply_.headers = {{":status", "404"}, {"content-length", "3000"}};
-  reply_.body = bytes_of(10);
+  reply_.body = numbered_bytes(10);
   for (const bool reset : {false, true}) {
     reply_.reset_after_body = reset;
     const Outcome outcome = get("/data/ab");
@@ -308,7 +225,7 @@ TEST_F(H2SessionTest, AnAnswerThatIsNoSuccessNeedsNoWholeBody) {
 
 TEST_F(H2SessionTest, RefusesAnAnnouncedBodyBeyondTheLimit) {
   reply_.headers = {{":status", "200"}, {"content-length", "1099511627776"}};
-  reply_.body = bytes_of(5000);
+  reply_.body = numbered_bytes(5000);
   const Outcome outcome = get("/keys/ab", 4999);
   talk();
   EXPECT_EQ(code_of(outcome), Errc::Damaged);
@@ -316,7 +233,7 @@ TEST_F(H2SessionTest, RefusesAnAnnouncedBodyBeyondTheLimit) {
 }
 
 TEST_F(H2SessionTest, RefusesABodyThatGrowsBeyondTheLimit) {
-  reply_.body = bytes_of(5000);
+  reply_.body = numbered_bytes(5000);
   const Outcome outcome = get("/keys/ab", 4999);
   talk();
   EXPECT_EQ(code_of(outcome), Errc::Damaged);
@@ -327,7 +244,7 @@ TEST_F(H2SessionTest, RefusesABodyThatGrowsBeyondTheLimit) {
 
 TEST_F(H2SessionTest, ErrorPagesAreCutOffNotRefused) {
   reply_.headers = {{":status", "500"}};
-  reply_.body = bytes_of(1U << 20U);
+  reply_.body = numbered_bytes(1U << 20U);
   const Outcome outcome = get("/keys/ab", 10);
   talk();
   EXPECT_EQ(response(outcome).status, 500);
@@ -387,103 +304,10 @@ TEST_F(H2SessionTest, UploadsArriveWhole) {
     const Outcome outcome = post("/data/ab", size);
     talk();
     EXPECT_EQ(response(outcome).status, 200);
-    EXPECT_TRUE(seen_.back().body == bytes_of(size));
+    EXPECT_TRUE(seen_.back().body == numbered_bytes(size));
     EXPECT_EQ(seen_.back().headers.at("content-length"), std::to_string(size));
   }
   EXPECT_EQ(session_.active_uploads(), 0U);
-}
-
-// What a server that is at work on a change is left with: no word of its end, and a client that goes.
-class H2SessionBroken : public H2SessionTest {
- protected:
-  void expect_left_at_work() {
-    EXPECT_TRUE(session_.closing());
-    EXPECT_TRUE(session_.ended());
-    EXPECT_NE(session_.why_broken().find("was broken off"), std::string::npos) << session_.why_broken();
-    EXPECT_TRUE(session_.next_output().empty());
-    EXPECT_EQ(server_.resets(), 0U);
-  }
-  static HttpRequest unreadable(std::uint64_t good) {
-    HttpRequest request;
-    request.method = "POST";
-    request.path = "/data/bad";
-    request.body = std::make_shared<test::FailingContent>(300'000, good);
-    return request;
-  }
-};
-
-class H2SessionUnreadable : public H2SessionBroken, public testing::WithParamInterface<std::uint64_t> {};
-
-TEST_P(H2SessionUnreadable, AnUploadThatCannotBeReadEndsTheConnection) {
-  const Outcome bad = send(unreadable(GetParam()));
-  server_.stall("/data/ab");
-  const Outcome other = post("/data/ab", 1U << 20U);
-  talk();
-  expect_left_at_work();
-  EXPECT_FALSE(bad->has_value()) << "told before the connection's owner knows that it is broken";
-  session_.fail_all({Errc::Unavailable, session_.why_broken()});
-  EXPECT_EQ(code_of(bad), Errc::Damaged);
-  EXPECT_EQ(code_of(other), Errc::Unavailable);
-  EXPECT_TRUE(seen_.empty());
-}
-
-INSTANTIATE_TEST_SUITE_P(After, H2SessionUnreadable, testing::Values(0U, 1U, 100'000U, 299'999U));
-
-TEST_F(H2SessionBroken, AChangeWithoutAnAnswerInTimeEndsTheConnection) {
-  for (const char* method : {"POST", "DELETE"}) {
-    H2Session fresh;
-    std::optional<Errc> code;
-    HttpRequest request;
-    request.method = method;
-    request.path = "/locks/ab";
-    request.deadline = {10s, 60s};
-    fresh.submit(
-        std::move(request), [&](Result<HttpResponse> result) { code = result.error().code(); }, kStart);
-    while (!fresh.next_output().empty()) {
-    }
-    fresh.check_deadlines(kStart + 9s);
-    EXPECT_FALSE(fresh.ended());
-    fresh.check_deadlines(kStart + 10s);
-    EXPECT_TRUE(fresh.ended()) << method;
-    EXPECT_TRUE(fresh.next_output().empty()) << method;
-    EXPECT_FALSE(code);
-    fresh.fail_all({Errc::Unavailable, fresh.why_broken()});
-    EXPECT_EQ(code, Errc::Timeout) << method;
-  }
-}
-
-TEST_F(H2SessionBroken, AStalledUploadPastItsDeadlineIsNotReset) {
-  server_.stall("/data/ab");
-  const Outcome pack = post("/data/ab", 1U << 20U);
-  talk();
-  session_.check_deadlines(kStart + 10s);
-  talk();
-  expect_left_at_work();
-  session_.fail_all({Errc::Unavailable, session_.why_broken()});
-  EXPECT_EQ(code_of(pack), Errc::Timeout);
-}
-
-TEST_F(H2SessionBroken, AnUploadThatTheServerResetsEndsTheConnection) {
-  reply_.reset_after_body = true;
-  const Outcome pack = post("/data/ab", 5000);
-  talk();
-  expect_left_at_work();
-  session_.fail_all({Errc::Unavailable, session_.why_broken()});
-  EXPECT_EQ(code_of(pack), Errc::Unavailable);
-}
-
-TEST_F(H2SessionBroken, AnUploadThatIsRefusedBeforeItIsReadHasItsAnswer) {
-  reply_.headers = {{":status", "403"}};
-  server_.answer_early("/data/ab");
-  server_.stall("/data/ab");
-  const Outcome pack = post("/data/ab", 1U << 20U);
-  talk();
-  EXPECT_EQ(response(pack).status, 403);
-  EXPECT_EQ(server_.resets(), 1U);
-  EXPECT_FALSE(session_.ended());
-  const Outcome next = post("/data/cd", 5000);
-  talk();
-  EXPECT_EQ(response(next).status, 403);
 }
 
 TEST_F(H2SessionTest, StalledUploadsDoNotStopTheOthers) {
@@ -511,7 +335,7 @@ TEST_F(H2SessionTest, CountsTheAnswersToItsPings) {
 }
 
 TEST_F(H2SessionTest, ACompletionMaySendTheNextRequest) {
-  reply_.body = bytes_of(10);
+  reply_.body = numbered_bytes(10);
   std::optional<std::size_t> second;
   HttpRequest request;
   request.method = "GET";
