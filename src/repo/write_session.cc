@@ -187,7 +187,8 @@ void WriteSessions::remove_strays() {
       repository_.log().warning(file.path() +
                                 " is removed, for its writing failed or came after its lock was lost");
     } catch (const Error& error) {
-      // Where nobody may remove anything, no prune has removed what the file names.
+      // Where nobody may remove anything, no prune has removed what the file names; half of one is in the
+      // log.
       if (error.code() != Errc::NotFound && error.code() != Errc::Denied) {
         throw Error(error.code(),
                     file.path() +

@@ -46,6 +46,7 @@ struct HttpResponse {
 // ended before its announced length), Timeout, Damaged (larger than its limit), Cancelled.
 using HttpDone = std::function<void(Result<HttpResponse>)>;
 
+// A request that waits to be sent, and whom to tell.
 struct HttpCall {
   HttpRequest request;
   HttpDone done;

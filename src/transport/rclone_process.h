@@ -42,7 +42,7 @@ class RcloneProcess {
   // comes.
   int stderr_fd() const noexcept { return stderr_.get(); }
   bool read_stderr();
-  bool has_ended() const;
+  bool has_ended() const;  // does not block
 
   // Ends the program and everything in its group: waits `patience` for it to end by itself (its stdin should
   // be closed by then), as long again after SIGTERM, then kills and reaps it. One that a system call on a
